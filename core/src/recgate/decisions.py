@@ -1,0 +1,41 @@
+"""A decision on a request: allow, deny or hold, with a reason and what an allow demands."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+__all__ = ["ALLOW", "Decision", "Effect"]
+
+
+class Effect(StrEnum):
+    """What a policy says. Deny outweighs hold, hold outweighs allow."""
+
+    ALLOW = "allow"
+    HOLD = "hold"
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One answer of a policy.
+
+    `rule` names the rule, `reason` is what the client reads, `obligations` is what an allow demands
+    (mask set, row limit, read-only …). A hold carries `wait`: awaiting it gives the final decision, which
+    is an allow or a deny; cancelling it withdraws the question.
+    """
+
+    effect: Effect
+    rule: str = ""
+    reason: str = ""
+    obligations: Mapping[str, object] = field(default_factory=dict[str, object])
+    wait: Callable[[], Awaitable[Decision]] | None = None
+
+    @classmethod
+    def deny(cls, reason: str, *, rule: str = "") -> Decision:
+        """Refuse, saying why."""
+        return cls(Effect.DENY, rule, reason)
+
+
+ALLOW = Decision(Effect.ALLOW)

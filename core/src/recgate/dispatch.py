@@ -1,0 +1,90 @@
+"""How the answers of several providers combine. Doubt means deny, and only observers are isolated."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from recgate.decisions import ALLOW, Decision, Effect
+from recgate.providers import Policy, PolicyRequest, Stage
+from recgate.sansio.frames import Frame
+
+__all__ = ["broadcast", "deny_overrides", "first_answer", "pipeline"]
+
+P = TypeVar("P")
+T = TypeVar("T")
+
+
+async def first_answer(providers: Sequence[P], ask: Callable[[P], Awaitable[T | None]]) -> T | None:
+    """Ask each provider in order until one answers; None means that it abstains.
+
+    An exception ends the asking: a provider that claimed the question and failed must not be overruled by
+    a laxer one behind it.
+    """
+    for provider in providers:
+        answer = await ask(provider)
+        if answer is not None:
+            return answer
+    return None
+
+
+def deny_overrides(policies: Sequence[Policy]) -> Callable[[PolicyRequest], Decision]:
+    """Combine policies: a deny outweighs a hold, a hold outweighs an allow; an exception is a deny."""
+    compiled = tuple(policies)
+    if not compiled:
+        return _allow
+
+    def decide(request: PolicyRequest) -> Decision:
+        held: Decision | None = None
+        obligations: dict[str, object] = {}
+        for policy in compiled:
+            try:
+                decision = policy.decide(request)
+                effect = decision.effect
+            except Exception as exc:  # a policy's doubt refuses this request, whatever it raised (law 3)
+                reason = f"policy {policy.name} failed ({type(exc).__name__}); the request is refused"
+                return Decision.deny(reason, rule=policy.name)
+            if effect is Effect.DENY:
+                return decision
+            if effect is Effect.HOLD:
+                held = held or decision
+            elif effect is Effect.ALLOW:
+                obligations.update(decision.obligations)
+            else:
+                return Decision.deny(f"policy {policy.name} gave no decision", rule=policy.name)
+        if held is not None:
+            return held
+        return Decision(Effect.ALLOW, obligations=obligations) if obligations else ALLOW
+
+    return decide
+
+
+def _allow(request: PolicyRequest) -> Decision:
+    return ALLOW
+
+
+def pipeline(stages: Sequence[Stage]) -> Callable[[Frame], Frame] | None:
+    """Chain stages into one call, or None when there are none, so that the pump can skip the call."""
+    compiled = tuple(stages)
+    if not compiled:
+        return None
+    if len(compiled) == 1:
+        return compiled[0]
+
+    def run(frame: Frame) -> Frame:
+        for stage in compiled:
+            frame = stage(frame)
+        return frame
+
+    return run
+
+
+async def broadcast(
+    providers: Sequence[P], tell: Callable[[P], Awaitable[None]], failed: Callable[[P, Exception], None]
+) -> None:
+    """Tell every provider; one that raises is reported to `failed` and does not keep the others from hearing."""
+    for provider in providers:
+        try:
+            await tell(provider)
+        except Exception as exc:  # observers alone are isolated (architecture: doubt means deny elsewhere)
+            failed(provider, exc)

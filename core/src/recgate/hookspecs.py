@@ -1,0 +1,111 @@
+"""The hooks: how a plugin says what it brings. Each builds an object; nothing calls a hook per frame.
+
+A hook is a plain `def`. Its results are collected in the order in which the configuration names plugins.
+An exception in a hook refuses the start: an installed plugin that cannot be built is not skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    import click
+
+    from recgate.config import Configuration
+    from recgate.providers import (
+        Authenticator,
+        Catalog,
+        Masker,
+        Observer,
+        Policy,
+        ProtocolProvider,
+        RecordingStore,
+        SearchIndex,
+        SettingsModel,
+        Stage,
+        Vault,
+    )
+    from recgate.providers import Routes
+    from recgate.session import Session
+
+__all__ = ["API_VERSION", "PROJECT", "hookimpl", "hookspec"]
+
+PROJECT = "recgate"
+API_VERSION = 1  # a plugin says which it was built for: `recgate_api = 1` in its module
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def recgate_settings() -> Iterable[SettingsModel]:  # type: ignore[empty-body]
+    """Give the models of the configuration keys that this plugin understands.
+
+    Called once, when a configuration that names the plugin is read, before any other hook.
+    """
+
+
+@hookspec
+def recgate_protocols() -> Iterable[ProtocolProvider]:  # type: ignore[empty-body]
+    """Give the protocols: relay or driver factory, option models, transcriber, view.
+
+    Called at start. Two plugins that give one protocol name are refused.
+    """
+
+
+@hookspec
+def recgate_authenticators(config: Configuration) -> Iterable[Authenticator]:  # type: ignore[empty-body]
+    """Give the authenticators for this plugin's entries under `identity:`.
+
+    Called at start and at reload. The core asks them in configured order (`first_answer`).
+    """
+
+
+@hookspec
+def recgate_vaults(config: Configuration) -> Iterable[Vault]:  # type: ignore[empty-body]
+    """Give the vaults for this plugin's entries under `vaults:`. Called at start and at reload."""
+
+
+@hookspec
+def recgate_policies(config: Configuration) -> Iterable[Policy]:  # type: ignore[empty-body]
+    """Give the policies. Called at start and at reload; combined by `deny_overrides`."""
+
+
+@hookspec
+def recgate_maskers(config: Configuration) -> Iterable[Masker]:  # type: ignore[empty-body]
+    """Give the maskers. Called at start and at reload."""
+
+
+@hookspec
+def recgate_stores(config: Configuration) -> Iterable[RecordingStore | Catalog | SearchIndex]:  # type: ignore[empty-body]
+    """Give the stores, catalogs and search indexes that the configuration selects from this plugin.
+
+    Called at start in the gateway, in its sealing worker, and in commands that read recordings.
+    """
+
+
+@hookspec
+def recgate_session_stages(session: Session) -> Iterable[Stage]:  # type: ignore[empty-body]
+    """Give the synchronous per-frame stages for one session.
+
+    Called once per session, when its recording opens; combined by `pipeline` in configured order.
+    An exception refuses the session.
+    """
+
+
+@hookspec
+def recgate_observers(config: Configuration) -> Iterable[Observer]:  # type: ignore[empty-body]
+    """Give the observers of audit events. Called at start; isolated from sessions and from each other."""
+
+
+@hookspec
+def recgate_commands() -> Iterable[click.Command]:  # type: ignore[empty-body]
+    """Give click commands to add to `recgate`. Called when the command line starts."""
+
+
+@hookspec
+def recgate_routes() -> Iterable[Routes]:  # type: ignore[empty-body]
+    """Give pages and API routes. Called when the `api` plugin starts."""

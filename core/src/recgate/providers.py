@@ -1,0 +1,347 @@
+"""What plugins provide: the objects that hooks return. All work, and all async, is in their methods."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from pydantic import BaseModel
+
+from recgate.decisions import Decision
+from recgate.model import ConnectionInfo, Credential, Evidence, LoginName, Principal, ScramKeys, TargetInfo
+from recgate.sansio.frames import Frame, Request
+from recgate.sansio.relay import Relay
+
+if TYPE_CHECKING:
+    from recgate.audit import AuditEvent
+    from recgate.session import DriverSession, Session
+    from recgate.transcript.entries import Entry, Transcriber
+
+__all__ = [
+    "Authenticator",
+    "Catalog",
+    "Driver",
+    "Lease",
+    "Masker",
+    "Observer",
+    "Policy",
+    "PolicyRequest",
+    "ProtocolProvider",
+    "RecordingStore",
+    "SearchHit",
+    "SearchIndex",
+    "SearchQuery",
+    "SessionFilter",
+    "SessionRow",
+    "SettingsModel",
+    "Stage",
+    "Vault",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsModel:
+    """The configuration keys that a plugin understands: `section` and `word` say where they stand.
+
+    `SettingsModel("identity", "local", LocalSettings)` accepts `identity: [{local: {…}}]`.
+    """
+
+    section: str
+    word: str
+    model: type[BaseModel]
+
+
+class Driver(Protocol):
+    """The escape hatch: async code of a plugin's own, because its library has no sans-IO form."""
+
+    async def serve(self, session: DriverSession) -> None:
+        """Speak the protocol on `session.client` until the session ends.
+
+        The driver asks `session.login`, `session.open` and `session.dial`, submits every frame before it forwards it,
+        and returns when both sides are closed. Cancellation closes both sockets and leaves nothing running.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ProtocolProvider:
+    """One protocol. Exactly one of `relay` and `driver` is given.
+
+    `relay(listener_options, connection)` and `driver(listener_options)` make a fresh one per connection;
+    `transcriber(opened, state, rows)` gives the code that turns recorded frames into entries.
+    `client_line(target, host, port, login)` is what a person types to reach `target`.
+    """
+
+    name: str
+    default_port: int
+    target_options: type[BaseModel]
+    listener_options: type[BaseModel]
+    transcriber: Callable[[Mapping[str, object], bytes | None, bool], Transcriber]
+    relay: Callable[[BaseModel, ConnectionInfo], Relay] | None = None
+    driver: Callable[[BaseModel], Driver] | None = None
+    view: str = ""
+    client_line: Callable[[TargetInfo, str, int, str], str] | None = None
+    default_listener_tls: str = "require"
+
+
+class Authenticator(Protocol):
+    """Turns evidence into a principal, or abstains."""
+
+    @property
+    def name(self) -> str:
+        """The word that audit events and errors use."""
+        ...
+
+    async def authenticate(
+        self, login: LoginName, evidence: Evidence, connection: ConnectionInfo
+    ) -> Principal | None:
+        """Say who this is, or None to abstain.
+
+        Raises:
+            AuthenticationFailed: this evidence is ours and it is bad: nobody else is asked.
+        """
+        ...
+
+    async def scram_keys(self, login: LoginName, connection: ConnectionInfo) -> ScramKeys | None:
+        """Give the keys that may prove `login.claimed` by SCRAM-SHA-256, or None to abstain."""
+        ...
+
+    async def still_valid(self, principal: Principal) -> bool:
+        """Say whether the credential that proved `principal` still stands; asked while its sessions live."""
+        ...
+
+
+class Lease(Protocol):
+    """A credential's bounded loan."""
+
+    @property
+    def id(self) -> str:
+        """What audit calls it. Holds nothing secret."""
+        ...
+
+    @property
+    def ttl(self) -> float | None:
+        """Seconds until it must be renewed, or None if it does not end by itself."""
+        ...
+
+    @property
+    def credential(self) -> Credential:
+        """What was lent."""
+        ...
+
+
+class Vault(Protocol):
+    """Lends credentials by path."""
+
+    @property
+    def name(self) -> str:
+        """The word before the colon in `credential: name:path`."""
+        ...
+
+    async def lease(self, path: str, principal: Principal, target: TargetInfo, session_id: str) -> Lease:
+        """Lend what `path` names. Raises `VaultFailed`. A lease cut off by cancellation is revoked."""
+        ...
+
+    async def renew(self, lease: Lease) -> Lease:
+        """Extend the loan. Raises `VaultFailed` when it cannot, and then the session ends."""
+        ...
+
+    async def revoke(self, lease: Lease) -> None:
+        """End the loan. Idempotent. Raises `VaultFailed` when the vault is away, and then it is tried again."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRequest:
+    """Everything a policy may look at."""
+
+    request: Request
+    principal: Principal
+    target: TargetInfo
+    session: Session
+
+
+class Policy(Protocol):
+    """Decides on requests. Synchronous, since it stands in the byte's way; an exception is a deny.
+
+    A policy that must ask elsewhere answers with a hold whose `wait` does the asking.
+    """
+
+    @property
+    def name(self) -> str:
+        """The word that a deny by exception names."""
+        ...
+
+    def decide(self, request: PolicyRequest) -> Decision:
+        """Allow, deny or hold. `ALLOW` is also the answer of a policy that has nothing to say."""
+        ...
+
+
+class Masker(Protocol):
+    """Finds what must not be seen. Spans are (start, end, rule) in the bytes given."""
+
+    @property
+    def name(self) -> str:
+        """The word that mask frames name."""
+        ...
+
+    def spans(self, data: bytes, *, final: bool) -> Iterable[tuple[int, int, str]]:
+        """Find spans; with `final` false more of the stream may follow."""
+        ...
+
+
+class Stage(Protocol):
+    """A synchronous step between decision and record. May change `frame.data`; an exception refuses it."""
+
+    def __call__(self, frame: Frame) -> Frame:
+        """Give the frame that is recorded and sent."""
+        ...
+
+
+class Observer(Protocol):
+    """Is told of audit events. Isolated: it cannot block or break a session; a full queue drops and counts."""
+
+    @property
+    def name(self) -> str:
+        """The word that metrics use."""
+        ...
+
+    async def observe(self, event: AuditEvent) -> None:
+        """Take one event. Called in order, from a task of its own; an exception is logged and counted."""
+        ...
+
+
+class RecordingStore(Protocol):
+    """Keeps sealed recordings as named objects per session. Synchronous: called in workers, never in the loop."""
+
+    @property
+    def name(self) -> str:
+        """The word that errors use."""
+        ...
+
+    def put(self, session: str, name: str, data: bytes) -> None:
+        """Store an object durably and atomically, never replacing another content. Raises `RecordingFailed`."""
+        ...
+
+    def get(self, session: str, name: str) -> bytes:
+        """Give an object. Raises `KeyError` when there is none."""
+        ...
+
+    def objects(self, session: str) -> Sequence[str]:
+        """Names of a session's objects in their order: `header.cbor`, `000001.seg`, …"""
+        ...
+
+    def sessions(self) -> Iterable[str]:
+        """Every session id that has objects, oldest first."""
+        ...
+
+    def check(self) -> None:
+        """Raise `RecordingFailed` unless it can be written to now. Asked before a session opens."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """One line of `recgate sessions`. Times are wall-clock seconds; `status` is live, sealed, recovered, unsealed."""
+
+    id: str
+    user: str
+    groups: tuple[str, ...]
+    target: str
+    protocol: str
+    source: str
+    started: float
+    ended: float | None = None
+    status: str = "live"
+    reason: str = ""
+    requests: int = 0
+    rows: int = 0
+    bytes_client: int = 0
+    bytes_upstream: int = 0
+    denied: int = 0
+    masked: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFilter:
+    """What `recgate sessions` narrows by. Empty means any."""
+
+    user: str = ""
+    target: str = ""
+    since: float | None = None
+    until: float | None = None
+    live: bool = False
+    limit: int = 100
+    before: str = ""
+    ids: tuple[str, ...] = ()
+
+
+class Catalog(Protocol):
+    """The index of sessions. Synchronous: called in workers and by the command line."""
+
+    def put(self, row: SessionRow) -> None:
+        """Insert or replace the row of a session."""
+        ...
+
+    def get(self, session: str) -> SessionRow | None:
+        """Give one row."""
+        ...
+
+    def find(self, query: SessionFilter) -> Sequence[SessionRow]:
+        """Newest first, at most `query.limit`, keyset-paged by `query.before`."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SearchQuery:
+    """A parsed search: free terms and fields (`verb`, `object`, `table`, `user`, `target`, `kind` …)."""
+
+    terms: tuple[str, ...] = ()
+    phrases: tuple[str, ...] = ()
+    fields: tuple[tuple[str, str], ...] = ()
+    regex: str = ""
+    since: float | None = None
+    until: float | None = None
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class SearchHit:
+    """One entry that matched: `t` is µs since the session opened, `entry` its number in the transcript."""
+
+    session: str
+    entry: int
+    t: int
+    user: str
+    target: str
+    kind: str
+    text: str
+
+
+class SearchIndex(Protocol):
+    """Finds entries by their words. Synchronous: called in workers and by the command line."""
+
+    def add(self, session: SessionRow, entries: Sequence[Entry]) -> None:
+        """Index the entries of a session, each once: adding an entry number again replaces it."""
+        ...
+
+    def find(self, query: SearchQuery) -> Iterable[SearchHit]:
+        """Newest session first, then in the order of entries."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """Pages and API routes for the console; mounted by the `api` plugin."""
+
+    prefix: str
+    app: Callable[..., Awaitable[None]] = field(repr=False)

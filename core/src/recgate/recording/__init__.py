@@ -1,0 +1,1 @@
+"""The durable record of a session: journal, segments, seals, and how they are read and verified."""

@@ -1,0 +1,147 @@
+"""What a relay asks of the core while it waits, and what the core answers.
+
+An ask pauses the relay: until `Relay.answer` is called with the matching reply, `next_event` gives `PAUSED`
+and nothing more is read from that client, so bytes pipelined early are held, neither lost nor forwarded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final, Literal
+
+from recgate.model import Credential, Evidence, Principal, ScramKeys, TargetInfo
+from recgate.sansio.frames import Frame, Side
+
+__all__ = [
+    "NEED_DATA",
+    "PAUSED",
+    "Ask",
+    "Denied",
+    "Event",
+    "LoggedIn",
+    "Login",
+    "NeedData",
+    "Paused",
+    "PeerClosed",
+    "Reply",
+    "Route",
+    "Routed",
+    "ScramLookedUp",
+    "ScramLookup",
+    "StartTls",
+    "TlsDone",
+]
+
+
+class _Signal(Enum):
+    NEED_DATA = "NEED_DATA"
+    PAUSED = "PAUSED"
+
+
+NEED_DATA: Final = _Signal.NEED_DATA
+PAUSED: Final = _Signal.PAUSED
+NeedData = Literal[_Signal.NEED_DATA]
+Paused = Literal[_Signal.PAUSED]
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who is this? `name` is the login name as sent (`prod-db` or `alice+prod-db`), `evidence` the proof."""
+
+    name: str
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class ScramLookup:
+    """Which SCRAM-SHA-256 keys may prove `name` (RFC 5802)? Asked before any proof is seen."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where to? Asked once somebody is known. `details` holds what the protocol names besides (a database).
+
+    Answered by `Routed` when access is granted, the recording is open, a credential is leased and the
+    target has been dialled: from then on the upstream side exists.
+    """
+
+    target: str
+    details: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class StartTls:
+    """Put TLS on this side now. `leftover` is what was read of that side behind the switch.
+
+    `replay` says that `leftover` is itself the start of the TLS handshake (direct TLS; MySQL) and is fed
+    to it. Otherwise a leftover means that somebody injected plaintext (CVE-2021-23214, -23222) and the
+    core ends the session. `server_name` is for the upstream side, `alpn` the one protocol that is required.
+    """
+
+    side: Side
+    leftover: bytes = b""
+    replay: bool = False
+    alpn: str = ""
+    server_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerClosed:
+    """That side sent EOF and everything before it has been given out."""
+
+    side: Side
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn:
+    """The answer to `Login`: this is who it is, and the target that the login name asks for."""
+
+    principal: Principal
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScramLookedUp:
+    """The answer to `ScramLookup`. Unknown names get keys as well, which no proof can match."""
+
+    keys: ScramKeys
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """The answer to `Route`: the target, its options, and the leased credential to log in with."""
+
+    target: TargetInfo
+    credential: Credential
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TlsDone:
+    """The answer to `StartTls`. `channel_binding` is `tls-server-end-point` data (RFC 5929 §4.1)."""
+
+    alpn: str = ""
+    channel_binding: bytes = b""
+    peer_certificate: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """The answer to any ask: no. `reason` is fit for the client, `code` a word that relays map to theirs.
+
+    Codes: `authentication`, `access`, `unknown-target`, `upstream`, `vault`, `recording`, `tls`, `limit`,
+    `shutdown`, `killed`.
+    """
+
+    reason: str
+    code: str = "access"
+    session_id: str = ""
+
+
+Ask = Login | ScramLookup | Route | StartTls
+Reply = LoggedIn | ScramLookedUp | Routed | TlsDone | Denied
+Event = Frame | Ask | PeerClosed
