@@ -1,0 +1,1 @@
+"""Recordings in a directory: written before forwarding, sealed for good."""
