@@ -1,4 +1,4 @@
-"""What every test in the workspace shares: hypothesis profiles. Fixtures live with the tests that need them."""
+"""What every test in the workspace shares: hypothesis profiles. A fixture lives with its tests."""
 
 import os
 

@@ -1,1 +1,1 @@
-"""Loaded by pytest wherever recgate is installed, so that a plugin's suite has the kit without importing it."""
+"""Loaded by pytest wherever recgate is installed: a plugin's suite has the kit without importing it."""

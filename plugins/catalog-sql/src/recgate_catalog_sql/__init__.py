@@ -1,1 +1,1 @@
-"""The index of sessions in SQL: who was where and when, written so that SQLite and PostgreSQL are both at home."""
+"""The index of sessions in SQL: who was where and when, at home on SQLite and on PostgreSQL."""

@@ -1,1 +1,1 @@
-"""Identity that needs no other system: users, groups, SSH keys, gateway tokens and certificates kept in the data directory."""
+"""Identity that needs no other system: users, groups, keys, tokens and certificates of the gateway's own."""

@@ -1,1 +1,1 @@
-"""PostgreSQL for recgate: a sans-IO relay of protocol 3.0 and 3.2, and the transcriber that says what a recording means."""
+"""PostgreSQL for recgate: a sans-IO relay, and the transcriber that says what a recording of it means."""

@@ -1,1 +1,1 @@
-"""SSH for recgate: a driver on asyncssh, one asyncio loop per session, so that one session's error ends no other."""
+"""SSH for recgate: a driver on asyncssh, one loop per session, so that no session's error ends another."""
