@@ -265,7 +265,7 @@ class SessionRow:
 
 @dataclass(frozen=True, slots=True)
 class SessionFilter:
-    """What `recgate sessions` narrows by. Empty means any."""
+    """What `recgate sessions` narrows by. Empty means any; `prefix` is how a session's id begins."""
 
     user: str = ""
     target: str = ""
@@ -275,6 +275,7 @@ class SessionFilter:
     limit: int = 100
     before: str = ""
     ids: tuple[str, ...] = ()
+    prefix: str = ""
 
 
 class Catalog(Protocol):
@@ -332,6 +333,10 @@ class SearchIndex(Protocol):
 
     def find(self, query: SearchQuery) -> Iterable[SearchHit]:
         """Newest session first, then in the order of entries."""
+        ...
+
+    def purge(self, session: str) -> None:
+        """Forget everything of a session. Idempotent."""
         ...
 
     def close(self) -> None:

@@ -18,6 +18,8 @@ class Entry:
     `t` is µs since the session opened, `kind` one of `sql`, `rows`, `shell`, `key`, `screen`, `file`, `login`,
     `decision`, `mask`, `held`, `resize`, `note`, `gap`, `closed` … `body` is JSON-able and keyed as promised for
     `show --json`. `text` is what search sees; `terms` are exact search terms such as `("verb", "drop")`.
+    One frame may begin several entries (pipelined statements): `part` counts those of one kind from 0. The core
+    sets it; transcribers leave it alone.
     """
 
     n: int
@@ -28,6 +30,7 @@ class Entry:
     body: Mapping[str, object] = field(default_factory=dict[str, object])
     text: str = ""
     terms: tuple[tuple[str, str], ...] = ()
+    part: int = 0
 
 
 class Transcriber(Protocol):
