@@ -1,0 +1,41 @@
+"""The configuration: one YAML file, read into frozen values, or refused with all that is wrong with it."""
+
+from recgate.config.files import ENVIRONMENT, find, load
+from recgate.config.sections import (
+    Configuration,
+    CredentialName,
+    GatewaySettings,
+    JsonlSettings,
+    LimitSettings,
+    ListenerSettings,
+    LogSettings,
+    MetricsOptions,
+    PluginEntry,
+    RecordingSettings,
+    TargetSettings,
+)
+from recgate.config.values import Bind, ConfiguredPath, Duration, Network, Settings, Size, is_loopback
+
+__all__ = [
+    "ENVIRONMENT",
+    "Bind",
+    "Configuration",
+    "ConfiguredPath",
+    "CredentialName",
+    "Duration",
+    "GatewaySettings",
+    "JsonlSettings",
+    "LimitSettings",
+    "ListenerSettings",
+    "LogSettings",
+    "MetricsOptions",
+    "Network",
+    "PluginEntry",
+    "RecordingSettings",
+    "Settings",
+    "Size",
+    "TargetSettings",
+    "find",
+    "is_loopback",
+    "load",
+]

@@ -1,0 +1,155 @@
+"""From YAML to a `Configuration`: load the plugins that are named, validate with their models, report all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Final, TypeVar, cast
+
+from pydantic import BaseModel
+
+from recgate.config.entries import EntryReader
+from recgate.config.listeners import default_listeners, read_listeners
+from recgate.config.marks import read_yaml
+from recgate.config.problems import KeyPath, Problems, suggestion
+from recgate.config.sections import (
+    Configuration,
+    GatewaySettings,
+    LimitSettings,
+    LogSettings,
+    RecordingSettings,
+)
+from recgate.config.targets import read_targets
+from recgate.plugins import Registry
+
+__all__ = ["SECTIONS", "UNENFORCED", "read_configuration"]
+
+T = TypeVar("T")
+
+DEFAULT_IDENTITY: Final[list[object]] = [{"local": {}}]
+DEFAULT_VAULTS: Final[list[object]] = [{"sealed": {"name": "local"}}]
+DEFAULT_OBSERVERS: Final[list[object]] = [{"jsonl": {}}]
+
+SECTIONS: Final = (
+    "gateway", "listeners", "identity", "vaults", "targets", "policies", "masks", "recording", "catalog",
+    "search", "observers", "plugins", "log", "limits",
+)  # fmt: skip
+
+# Keys that are promised and not enforced by this build: ignoring one would be a silent yes.
+UNENFORCED: Final[dict[KeyPath, str]] = {
+    ("policies",): "policies",
+    ("masks",): "masks",
+    ("recording", "seal_to"): "encryption to auditors",
+    ("recording", "retention"): "retention",
+    ("recording", "originals"): "keeping originals",
+}
+
+
+def read_configuration(
+    text: str, source: str, base: Path, registry: Registry, file: Path | None
+) -> Configuration:
+    """Read one configuration. Raises `ConfigurationError` with every problem found.
+
+    Args:
+        text: the YAML.
+        source: what problems call the file.
+        base: the directory that relative paths are meant from.
+        registry: loads the plugins that the configuration names.
+        file: where it was read from, or None for the embedded defaults.
+    """
+    problems = Problems(source)
+    data = read_yaml(text, problems)
+    if data is None and problems.found:
+        problems.finish()
+    if data is not None and not isinstance(data, dict):
+        problems.add((), "a configuration is a mapping of sections", f"Sections are: {', '.join(SECTIONS)}")
+        problems.finish()
+    reading = _Reading(cast("dict[str, object]", data or {}), problems, base, registry)
+    return _with_digest(reading.read(file))
+
+
+class _Reading:
+    def __init__(self, data: dict[str, object], problems: Problems, base: Path, registry: Registry) -> None:
+        self.data = data
+        self.problems = problems
+        self.entries = EntryReader(problems, base, registry)
+
+    def read(self, file: Path | None) -> Configuration:
+        for key in self.data:
+            if key not in SECTIONS:
+                self.problems.add(
+                    (key,), "there is no such section", suggestion(key, SECTIONS, noun="Sections are")
+                )
+        read = self.entries
+        recording = self._mapping("recording")
+        self._refuse_unenforced(recording)
+        gateway = read.model(self._mapping("gateway"), ("gateway",), GatewaySettings)
+        identity = read.entry_list(self.data.get("identity", DEFAULT_IDENTITY), "identity")
+        vaults = read.entry_list(self.data.get("vaults", DEFAULT_VAULTS), "vaults")
+        listeners = read_listeners(self.data.get("listeners", default_listeners(read.registry)), read)
+        targets = read_targets(self.data.get("targets", []), read, vaults)
+        store = read.one_of(recording.pop("store", {"file": {}}), ("recording", "store"))
+        catalog = read.one_of(self.data.get("catalog", {"sql": {}}), ("catalog",))
+        search = read.one_of(self.data.get("search", {"fts5": {}}), ("search",))
+        observers = read.entry_list(self.data.get("observers", DEFAULT_OBSERVERS), "observers")
+        read.plugin_names(self.data.get("plugins", []))
+        rest = {
+            "recording": read.model(recording, ("recording",), RecordingSettings),
+            "log": read.model(self._mapping("log"), ("log",), LogSettings),
+            "limits": read.model(self._mapping("limits"), ("limits",), LimitSettings),
+        }
+        self.problems.finish()  # below here everything is there
+        return Configuration(
+            source=file,
+            gateway=_present(gateway),
+            listeners=tuple(listeners),
+            identity=identity,
+            vaults=vaults,
+            targets=targets,
+            recording=cast("RecordingSettings", rest["recording"]),
+            store=_present(store),
+            catalog=_present(catalog),
+            search=_present(search),
+            observers=observers,
+            log=cast("LogSettings", rest["log"]),
+            limits=cast("LimitSettings", rest["limits"]),
+            plugins=tuple(read.plugins),
+            digest="",
+        )
+
+    def _mapping(self, section: str) -> dict[str, object]:
+        return self.entries.mapping(self.data.get(section), (section,))
+
+    def _refuse_unenforced(self, recording: dict[str, object]) -> None:
+        for path, what in UNENFORCED.items():
+            holder = recording if path[0] == "recording" else self.data
+            value = holder.pop(str(path[-1]), None)
+            if value and value != "discard":  # `originals: discard` is what happens anyway
+                self.problems.add(path, f"this build does not enforce {what}", "Remove it until it does")
+
+
+def _present(value: T | None) -> T:
+    assert value is not None  # noqa: S101 - a None has left a problem behind, and `finish` has raised
+    return value
+
+
+def _with_digest(configuration: Configuration) -> Configuration:
+    text = json.dumps(_plain(configuration), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return replace(configuration, digest=hashlib.sha256(text.encode()).hexdigest())
+
+
+def _plain(value: object) -> object:
+    """Give JSON data that is the same for every spelling of the same configuration."""
+    if isinstance(value, BaseModel):
+        return {"model": type(value).__name__, **value.model_dump(mode="json")}
+    if is_dataclass(value) and not isinstance(value, type):
+        skipped = ("source", "digest")
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value) if f.name not in skipped}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in cast("Mapping[object, object]", value).items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in cast("list[object]", value)]
+    return value if isinstance(value, (str, int, float, bool)) or value is None else str(value)

@@ -1,0 +1,233 @@
+"""The sections that the core itself understands, as frozen models; and the whole as one value."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, Field
+
+from recgate.config.values import Bind, ConfiguredPath, Duration, Network, Settings, Size
+from recgate.model import Principal, TargetInfo
+
+__all__ = [
+    "Configuration",
+    "CredentialName",
+    "GatewaySettings",
+    "GatewayTls",
+    "JsonlSettings",
+    "LimitSettings",
+    "ListenerKeys",
+    "ListenerSettings",
+    "ListenerTls",
+    "LogSettings",
+    "MetricsOptions",
+    "PluginEntry",
+    "RecordingSettings",
+    "TargetKeys",
+    "TargetSettings",
+]
+
+ListenerTls = Literal["require", "allow", "off"]
+
+_GATEWAY_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?\Z")
+
+
+def _gateway_name(name: str) -> str:
+    if not _GATEWAY_NAME.match(name):
+        raise ValueError("should be a host-like name: letters, digits, dot, dash, at most 63 characters")
+    return name
+
+
+def _default_name() -> str:
+    """The machine's own name: recordings of several gateways must be told apart."""
+    name = socket.gethostname()[:63]
+    return name if _GATEWAY_NAME.match(name) else "recgate"
+
+
+def _one_worker(workers: int) -> int:
+    if workers != 1:
+        raise ValueError("this build runs one worker; set it to 1 or remove it")
+    return workers
+
+
+class GatewayTls(Settings):
+    """Certificate chain and private key (PEM) of the operator's own."""
+
+    certificate: ConfiguredPath
+    key: ConfiguredPath
+
+
+class GatewaySettings(Settings):
+    """`gateway:` — who this gateway is and where it keeps what is its own."""
+
+    name: Annotated[str, AfterValidator(_gateway_name)] = Field(default_factory=_default_name)
+    data_dir: ConfiguredPath = Field(default=Path("recgate-data"), validate_default=True)
+    hosts: tuple[str, ...] = Field(
+        default=(), description="further names and addresses that people reach it by"
+    )
+    tls: GatewayTls | None = None
+    workers: Annotated[int, AfterValidator(_one_worker)] = 1
+
+
+class LogSettings(Settings):
+    """`log:` — `auto` is for people on a terminal and JSON elsewhere."""
+
+    format: Literal["auto", "json", "console"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class LimitSettings(Settings):
+    """`limits:` — every wait and every count that an operator may want to set."""
+
+    max_sessions: int = Field(default=5_000, ge=1, le=1_000_000)
+    dial_timeout: Duration = 10.0
+    vault_timeout: Duration = 15.0
+    seal_timeout: Duration = 30.0
+    shutdown_timeout: Duration = 30.0
+    # 30 s is the longest that a revoked credential may go on working (threat 6).
+    recheck: Annotated[Duration, Field(gt=0, le=30)] = 10.0
+    idle_timeout: Duration | None = None
+    session_timeout: Duration | None = None
+    login_failures: int = Field(default=10, ge=1, le=10_000)
+    login_window: Duration = 60.0
+
+
+class RecordingSettings(Settings):
+    """`recording:` without its store, which is `Configuration.store`."""
+
+    durability: Literal["written", "synced"] = "written"
+    index: Literal["text", "facts", "off"] = "text"
+    index_values: bool = False
+    backlog: Size = 1 << 30
+
+
+class ListenerKeys(Settings):
+    """The keys of a listener that the core reads; the protocol's own stand beside them."""
+
+    protocol: str
+    bind: str
+    tls: ListenerTls | None = None
+    max_connections: int = Field(default=1_000, ge=1, le=1_000_000)
+    handshake_timeout: Annotated[Duration, Field(gt=0, le=300)] = 20.0
+    proxy_protocol_from: tuple[Network, ...] = ()
+
+
+class TargetKeys(Settings):
+    """The keys of a target that the core reads; `options` belong to the protocol."""
+
+    name: str
+    protocol: str
+    address: str
+    options: dict[str, object] = Field(default_factory=dict[str, object])
+    credential: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict[str, str])
+    allow: tuple[str, ...] = ()
+
+
+class MetricsOptions(Settings):
+    """The `metrics` listener has no keys of its own."""
+
+
+class JsonlSettings(Settings):
+    """`observers: [{jsonl: {…}}]` — audit events as JSON lines; by default in `data_dir/audit.jsonl`."""
+
+    path: ConfiguredPath | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PluginEntry:
+    """One `word: {…}` of a section, with the options as the plugin's own frozen model."""
+
+    word: str
+    options: BaseModel
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerSettings:
+    """One listener. `options` is the protocol's `listener_options` model."""
+
+    protocol: str
+    host: str
+    port: int
+    tls: ListenerTls
+    options: BaseModel
+    max_connections: int = 1_000
+    handshake_timeout: float = 20.0
+    proxy_protocol_from: tuple[Network, ...] = ()
+
+    @property
+    def bind(self) -> Bind:
+        """Where it listens; port 0 picks a free one."""
+        return Bind(self.host, self.port)
+
+    @property
+    def name(self) -> str:
+        """What logs and metrics call it."""
+        return f"{self.protocol}@{self.bind}"
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialName:
+    """`credential: VAULT:PATH` taken apart."""
+
+    vault: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.vault}:{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSettings:
+    """One target: where it is, what opens it, and for whom."""
+
+    info: TargetInfo
+    credential: CredentialName | None = None
+    allow: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def allows(self, principal: Principal) -> bool:
+        """Say whether `allow:` names this principal or one of its groups, exactly. Empty means nobody."""
+        if f"user:{principal.name}" in self.allow:
+            return True
+        return any(f"group:{group}" in self.allow for group in principal.groups)
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """Everything in force. `plugins` are entry-point names that it needs, `digest` hex SHA-256 of it all."""
+
+    source: Path | None
+    gateway: GatewaySettings
+    listeners: tuple[ListenerSettings, ...]
+    identity: tuple[PluginEntry, ...]
+    vaults: tuple[PluginEntry, ...]
+    targets: Mapping[str, TargetSettings]
+    recording: RecordingSettings
+    store: PluginEntry
+    catalog: PluginEntry
+    search: PluginEntry
+    observers: tuple[PluginEntry, ...]
+    log: LogSettings
+    limits: LimitSettings
+    plugins: tuple[str, ...]
+    digest: str
+    policies: tuple[object, ...] = ()
+    masks: tuple[object, ...] = ()
+
+    @property
+    def data_dir(self) -> Path:
+        """Where the gateway keeps what is its own."""
+        return self.gateway.data_dir
+
+    def options_of(
+        self, section: Literal["identity", "vaults", "observers"], word: str
+    ) -> tuple[BaseModel, ...]:
+        """Give the options of every entry that `word` stands for in a section, in configured order."""
+        entries: tuple[PluginEntry, ...] = getattr(self, section)
+        return tuple(entry.options for entry in entries if entry.word == word)
