@@ -89,6 +89,8 @@ class ConnectionInfo:
     listener: str
     peer: str
     tls: bool = False
+    tls_mode: str = "require"  # the listener's: require, allow or off
+    loopback: bool = False
 
     @property
     def peer_host(self) -> str:
