@@ -6,6 +6,7 @@ from recgate.sansio.asks import (
     NEED_DATA,
     PAUSED,
     Ask,
+    Cancel,
     Event,
     Login,
     NeedData,
@@ -17,13 +18,15 @@ from recgate.sansio.asks import (
 )
 from recgate.sansio.frames import Frame, Request, Side
 from recgate.sansio.reader import BoundedReader
-from recgate.sansio.relay import Relay
+from recgate.sansio.relay import Cancellable, Relay
 
 __all__ = [
     "NEED_DATA",
     "PAUSED",
     "Ask",
     "BoundedReader",
+    "Cancel",
+    "Cancellable",
     "Event",
     "Frame",
     "Login",

@@ -18,6 +18,7 @@ __all__ = [
     "NEED_DATA",
     "PAUSED",
     "Ask",
+    "Cancel",
     "Denied",
     "Event",
     "LoggedIn",
@@ -90,6 +91,21 @@ class StartTls:
 
 
 @dataclass(frozen=True, slots=True)
+class Cancel:
+    """Stop what another session's target is doing (PostgreSQL 55.2.8, MySQL KILL QUERY). The connection's only ask.
+
+    `key` is what that session's client was given: process id and secret in one, with nothing about it
+    parsed. The core looks for the live session of the same protocol whose relay is `Cancellable` and whose
+    `cancel_key` equals it, comparing in constant time and against every candidate; it counts attempts per address.
+    If one matches, it dials that session's target once more and drives `canceller()` over it. Whether or not one
+    matched, nothing is said: the core closes the client's connection when that is over, and does not answer.
+    May come before TLS and without any login: possession of the key is the proof.
+    """
+
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class PeerClosed:
     """That side sent EOF and everything before it has been given out."""
 
@@ -142,6 +158,6 @@ class Denied:
     session_id: str = ""
 
 
-Ask = Login | ScramLookup | Route | StartTls
+Ask = Login | ScramLookup | Route | StartTls | Cancel
 Reply = LoggedIn | ScramLookedUp | Routed | TlsDone | Denied
 Event = Frame | Ask | PeerClosed

@@ -9,7 +9,7 @@ from recgate.decisions import Decision
 from recgate.sansio.asks import Ask, Denied, Event, NeedData, Paused, Reply
 from recgate.sansio.frames import Frame, Side
 
-__all__ = ["Relay"]
+__all__ = ["Cancellable", "Relay"]
 
 
 class Relay(Protocol):
@@ -60,4 +60,23 @@ class Relay(Protocol):
 
     def data_to_send(self, side: Side) -> Sequence[bytes]:
         """Take the bytes that may be written to `side` now, in order. Taking empties the queue."""
+        ...
+
+
+class Cancellable(Protocol):
+    """What a relay offers besides when its protocol stops a running request from another connection."""
+
+    @property
+    def cancel_key(self) -> bytes:
+        """The key this session's client was given, made by the gateway; `b""` while there is nothing to cancel."""
+        ...
+
+    def canceller(self) -> Relay:
+        """Make a relay that has only an upstream side, for one fresh connection to this session's target.
+
+        The core dials, takes `data_to_send(UPSTREAM)`, and drives `receive_data` and `next_event` of UPSTREAM as for
+        any relay: it answers a `StartTls` (with the session's own options and credential), writes what
+        `data_to_send` gives, and ends at `PeerClosed`, at `RemoteProtocolError`, or at its own deadline. No
+        frame comes of it, and nothing is recorded.
+        """
         ...
