@@ -92,14 +92,15 @@ class StartTls:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Stop what another session's target is doing (PostgreSQL 55.2.8, MySQL KILL QUERY). The connection's only ask.
+    """Stop what another session's target is doing (PostgreSQL 55.2.8, MySQL KILL QUERY).
 
-    `key` is what that session's client was given: process id and secret in one, with nothing about it
-    parsed. The core looks for the live session of the same protocol whose relay is `Cancellable` and whose
-    `cancel_key` equals it, comparing in constant time and against every candidate; it counts attempts per address.
-    If one matches, it dials that session's target once more and drives `canceller()` over it. Whether or not one
-    matched, nothing is said: the core closes the client's connection when that is over, and does not answer.
-    May come before TLS and without any login: possession of the key is the proof.
+    The connection's only ask. `key` is what that session's client was given: process id and secret in
+    one, with nothing about it parsed. The core looks for the live session of the same protocol whose
+    relay is `Cancellable` and whose `cancel_key` equals it, comparing in constant time and against
+    every candidate; it counts attempts per address. If one matches, it dials that session's target once
+    more and drives `canceller()` over it. Whether or not one matched, nothing is said: the core closes
+    the client's connection when that is over, and does not answer. May come before TLS and without any
+    login: possession of the key is the proof.
     """
 
     key: bytes

@@ -68,15 +68,15 @@ class Cancellable(Protocol):
 
     @property
     def cancel_key(self) -> bytes:
-        """The key this session's client was given, made by the gateway; `b""` while there is nothing to cancel."""
+        """The key this session's client was given; `b""` while nothing can be cancelled."""
         ...
 
     def canceller(self) -> Relay:
         """Make a relay that has only an upstream side, for one fresh connection to this session's target.
 
-        The core dials, takes `data_to_send(UPSTREAM)`, and drives `receive_data` and `next_event` of UPSTREAM as for
-        any relay: it answers a `StartTls` (with the session's own options and credential), writes what
-        `data_to_send` gives, and ends at `PeerClosed`, at `RemoteProtocolError`, or at its own deadline. No
-        frame comes of it, and nothing is recorded.
+        The core dials, writes `data_to_send(UPSTREAM)`, and drives UPSTREAM as for any relay: it
+        answers a `StartTls` (with the session's own options and credential), writes what `data_to_send`
+        gives, and ends at `PeerClosed`, at `RemoteProtocolError`, or at its own deadline. No frame
+        comes of it, and nothing is recorded.
         """
         ...
