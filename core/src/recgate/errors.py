@@ -1,15 +1,16 @@
 """Who erred, in the type: every failure recgate raises on purpose, as one tree.
 
-    RecgateError
-    ├── LocalProtocolError      our own code broke the contract (a bug here or in a plugin)
-    ├── RemoteProtocolError     the peer sent something its protocol does not allow
-    ├── AccessDenied            a decision said no; carries the reason the client is shown
-    ├── AuthenticationFailed    nobody could say who this is
-    ├── UpstreamFailed          the target could not be reached, verified, or logged in to
-    ├── VaultFailed             no lease, or a lease that ended early
-    ├── RecordingFailed         the recorder could not take a frame: nothing more is forwarded
-    ├── ConfigurationError      a configuration file is wrong; says file, line, key and remedy
-    └── PluginError             a plugin was refused at load
+RecgateError
+├── LocalProtocolError      our own code broke the contract (a bug here or in a plugin)
+├── RemoteProtocolError     the peer sent something its protocol does not allow
+├── AccessDenied            a decision said no; carries the reason the client is shown
+├── AuthenticationFailed    nobody could say who this is
+├── UpstreamFailed          the target could not be reached, verified, or logged in to
+├── VaultFailed             no lease, or a lease that ended early
+├── RecordingFailed         the recorder could not take a frame: nothing more is forwarded
+├── RecordingDamaged        a stored recording is not what its format says it is
+├── ConfigurationError      a configuration file is wrong; says file, line, key and remedy
+└── PluginError             a plugin was refused at load
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ __all__ = [
     "LocalProtocolError",
     "PluginError",
     "RecgateError",
+    "RecordingDamaged",
     "RecordingFailed",
     "RemoteProtocolError",
     "UpstreamFailed",
@@ -73,6 +75,10 @@ class VaultFailed(RecgateError):
 
 class RecordingFailed(RecgateError):
     """The recorder could not take it, so the byte is not sent and the session ends (law 1)."""
+
+
+class RecordingDamaged(RecgateError):
+    """What was read of a stored recording or journal is not what the format says. Says what, and where."""
 
 
 class PluginError(RecgateError):

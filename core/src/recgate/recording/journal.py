@@ -1,0 +1,333 @@
+"""The journal: what a session did is on disk here before a byte of it is forwarded (law 1).
+
+Its price is paid by every read of every session, so an append is one encoding, one encryption and one write.
+After a failed write nothing more is accepted: what was half written is cut off later, and a byte that is not
+in the journal must not be forwarded. The record that closes the session has its place already.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import cbor2
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from recgate.errors import RecordingFailed
+from recgate.recording.frames import FrameEncoder
+from recgate.recording.journalfiles import (
+    CLOSING_OFFSET,
+    CLOSING_PART,
+    HEAD_BYTES,
+    RECORD_HEAD,
+    JournalKeys,
+    crc32c,
+    new_keys,
+    nonce_prefix,
+    pack_head,
+    part_name,
+)
+from recgate.recording.limits import (
+    CLOSING_BYTES,
+    MAX_DATA,
+    MAX_RECORD,
+    PART_BYTES,
+    PART_SECONDS,
+)
+from recgate.sansio.frames import GATEWAY, Frame
+
+__all__ = ["Journal", "Part"]
+
+_NEVER: Final = 1 << 63
+_PART_NS: Final = PART_SECONDS * 1_000_000_000
+# Above this a second buffer for the kernel is cheaper than copying record and head together.
+_COPY_BELOW: Final = 16 << 10
+# The closing record's frame and cipher overhead, and room to spare.
+_MAX_CLOSING_BODY: Final = CLOSING_BYTES - 256
+_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+
+_REMEDIES: Final[Mapping[int, str]] = {
+    errno.ENOSPC: "free or add space there",
+    errno.EDQUOT: "raise the disk quota there",
+    errno.EROFS: "mount it writable again",
+    errno.EIO: "check the disk under it",
+    errno.EACCES: "give the gateway's user write permission there",
+    errno.EPERM: "give the gateway's user write permission there",
+    errno.EMFILE: "raise the limit of open files of the gateway (LimitNOFILE)",
+    errno.ENFILE: "raise the system's limit of open files (fs.file-max)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part that takes no more records: its number, and its size in whole records."""
+
+    number: int
+    size: int
+
+
+class Journal:
+    """The writing end of one session's journal. Not safe for threads; every method is synchronous.
+
+    `on_part` is called with each part that is complete; it must not raise or block.
+    """
+
+    __slots__ = (
+        "_body",
+        "_clock",
+        "_due",
+        "_encoder",
+        "_encrypt",
+        "_fd",
+        "_head",
+        "_keep_old",
+        "_opened",
+        "_part",
+        "_prefix",
+        "_records",
+        "_seq",
+        "_size",
+        "directory",
+        "failure",
+        "on_part",
+        "retired",
+        "stale_directories",
+        "writes",
+    )
+
+    def __init__(self, directory: Path, keys: JournalKeys, head: int, *, synced: bool) -> None:
+        self.directory = directory
+        self.failure = ""
+        self.on_part: Callable[[Part], None] | None = None
+        # For group commit: descriptors of finished parts that still want an fdatasync, and directories whose
+        # entries want one.
+        self.retired: list[int] = []
+        self.stale_directories: set[Path] = set()
+        self.writes = 0
+        self._keep_old = synced
+        self._encrypt = AESGCM(keys.records).encrypt
+        self._encoder = FrameEncoder()
+        self._clock = time.monotonic_ns
+        self._opened = self._clock()
+        self._head = head
+        self._fd = -1
+        self._part = self._records = self._seq = self._size = 0
+        self._due = _NEVER
+        self._prefix = b""
+
+    @classmethod
+    def create(cls, root: Path, session: str, wrapping: bytes, *, synced: bool) -> Journal:
+        """Make a session's journal under `root`, with room for its closing record.
+
+        Raises:
+            RecordingFailed: it cannot be made; nothing is left behind.
+        """
+        directory = root / session
+        keys = new_keys()
+        try:
+            directory.mkdir(mode=0o700)
+        except OSError as error:
+            raise RecordingFailed(_complaint(root, error)) from error
+        journal = None
+        try:
+            head = os.open(directory / "head", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            journal = cls(directory, keys, head, synced=synced)
+            os.pwrite(head, pack_head(session, keys, wrapping), 0)
+            os.posix_fallocate(head, 0, HEAD_BYTES)
+            journal._next_part()
+        except OSError as error:
+            if journal is not None:
+                journal.release()
+            shutil.rmtree(directory, ignore_errors=True)
+            raise RecordingFailed(_complaint(root, error)) from error
+        journal.stale_directories.add(root)
+        return journal
+
+    @property
+    def current(self) -> int:
+        """The descriptor that records go to, or -1 once released."""
+        return self._fd
+
+    @property
+    def size(self) -> int:
+        """Bytes in the part that is being written."""
+        return self._size
+
+    @property
+    def part(self) -> int:
+        """The number of the part that is being written."""
+        return self._part
+
+    def append(self, side: int, kind: str, data: bytes, channel: int = 0) -> None:
+        """Record one frame; it is in the file when this returns.
+
+        Raises:
+            RecordingFailed: it is not, and never will be: neither this nor any later frame.
+        """
+        now = self._clock()
+        if self._size >= PART_BYTES or now >= self._due:
+            self.rotate()
+        if len(data) > MAX_DATA:
+            raise RecordingFailed(f"a frame of {len(data)} bytes is above the limit of {MAX_DATA}")
+        seq = self._seq
+        self._write(self._encoder.encode(seq, (now - self._opened) // 1000, side, kind, data, channel))
+        self._seq = seq + 1
+        if self._due == _NEVER:
+            self._due = now + _PART_NS
+
+    def append_all(self, frames: Sequence[Frame]) -> None:
+        """Record several frames with as few writes as the size of a record allows, in most cases one."""
+        now = self._clock()
+        if self._size >= PART_BYTES or now >= self._due:
+            self.rotate()
+        seq, t, encode = self._seq, (now - self._opened) // 1000, self._encoder.encode
+        pending: list[bytes] = []
+        length = 0
+        for frame in frames:
+            if len(frame.data) > MAX_DATA:
+                raise RecordingFailed(f"a frame of {len(frame.data)} bytes is above the limit of {MAX_DATA}")
+            encoded = encode(seq, t, frame.side, frame.kind, frame.data, frame.channel)
+            if length + len(encoded) > MAX_RECORD:
+                self._write(b"".join(pending))
+                pending, length = [], 0
+                self._seq = seq
+            pending.append(encoded)
+            length += len(encoded)
+            seq += 1
+        if pending:
+            self._write(b"".join(pending))
+            self._seq = seq
+            if self._due == _NEVER:
+                self._due = now + _PART_NS
+
+    def _write(self, payload: bytes) -> None:
+        if self.failure:
+            raise RecordingFailed(self.failure)
+        count = self._records
+        body = self._encrypt(self._prefix + count.to_bytes(8, "big"), payload, None)
+        # Counted before the write: a nonce is never used twice, whatever the write does.
+        self._records = count + 1
+        head = RECORD_HEAD.pack(len(body), crc32c(body))
+        length = len(body) + len(head)
+        try:
+            if length < _COPY_BELOW:
+                written = os.write(self._fd, head + body)
+            else:
+                written = os.writev(self._fd, (head, body))
+            if written != length:
+                self._write_rest((head + body)[written:])
+        except OSError as error:
+            self._poison(error)
+        self._size += length
+        self.writes += 1
+
+    def _write_rest(self, rest: bytes) -> None:
+        # A full disk takes what fits and says so on the next call: then this raises, and the torn record is
+        # cut when the part is read.
+        while rest:
+            rest = rest[os.write(self._fd, rest) :]
+
+    def _poison(self, error: OSError) -> None:
+        self.failure = _complaint(self.directory.parent, error)
+        raise RecordingFailed(self.failure) from error
+
+    def fail(self, why: str) -> None:
+        """Accept nothing more. What was accepted stays."""
+        self.failure = self.failure or why
+
+    def due(self) -> bool:
+        """Tell whether the part has held frames for long enough to be sealed."""
+        return self._clock() >= self._due
+
+    def rotate(self) -> None:
+        """Finish the part and begin the next, unless it is empty.
+
+        Raises:
+            RecordingFailed: the next cannot be begun; the journal accepts nothing more.
+        """
+        if self.failure:
+            raise RecordingFailed(self.failure)
+        if not self._size:
+            self._due = _NEVER
+            return
+        finished, old = Part(self._part, self._size), self._fd
+        try:
+            self._next_part()
+        except OSError as error:
+            self._poison(error)
+        self._put_away(old)
+        if self.on_part is not None:
+            self.on_part(finished)
+
+    def _next_part(self) -> None:
+        number = self._part + 1
+        self._fd = os.open(self.directory / part_name(number), _FLAGS, 0o600)
+        self._part, self._records, self._size, self._due = number, 0, 0, _NEVER
+        self._prefix = nonce_prefix(number)
+        self.stale_directories.add(self.directory)
+
+    def _put_away(self, descriptor: int) -> None:
+        if descriptor < 0:
+            return
+        if self._keep_old:
+            self.retired.append(descriptor)
+        else:
+            os.close(descriptor)
+
+    def close(self, end: Mapping[str, object]) -> tuple[Part, bool]:
+        """Write the `closed` frame and accept nothing more.
+
+        Gives the last part, and whether the frame is in the preallocated record because the disk took no more.
+
+        Raises:
+            RecordingFailed: not even that could be written; the recording ends without a reason.
+        """
+        preallocated = False
+        try:
+            self.append(GATEWAY, "closed", cbor2.dumps(dict(end), canonical=True))
+        except RecordingFailed:
+            self._write_closing(end)
+            preallocated = True
+        self.fail("the session is closed")
+        return Part(self._part, self._size), preallocated
+
+    def _write_closing(self, end: Mapping[str, object]) -> None:
+        body = cbor2.dumps(dict(end), canonical=True)
+        if len(body) > _MAX_CLOSING_BODY:
+            body = cbor2.dumps(
+                {"reason": str(end.get("reason", ""))[:500], "shortened": True}, canonical=True
+            )
+        t = (self._clock() - self._opened) // 1000
+        frame = self._encoder.encode(self._seq, t, GATEWAY, "closed", body, 0)
+        sealed = self._encrypt(nonce_prefix(CLOSING_PART) + bytes(8), frame, None)
+        try:
+            os.pwrite(
+                self._head,
+                RECORD_HEAD.pack(len(sealed), crc32c(sealed)) + sealed,
+                CLOSING_OFFSET,
+            )
+            os.fdatasync(self._head)
+        except OSError as error:
+            raise RecordingFailed(_complaint(self.directory.parent, error)) from error
+
+    def release(self) -> None:
+        """Let go of the files. Idempotent."""
+        self._put_away(self._fd)
+        if self._head >= 0:
+            os.close(self._head)
+        self._fd = self._head = -1
+        self.fail("the session is closed")
+
+
+def _complaint(place: Path, error: OSError) -> str:
+    remedy = _REMEDIES.get(error.errno or 0, "see that it can be written to")
+    return (
+        f"journal: {place} cannot be written ({error.strerror}); recording is mandatory, so nothing more is "
+        f"forwarded: {remedy}"
+    )

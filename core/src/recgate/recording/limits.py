@@ -1,0 +1,59 @@
+"""Every bound of the recording by name, so that writer, reader and verifier agree on what is too much."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = [
+    "BLOCK_BYTES",
+    "CLOSE_LIMIT",
+    "CLOSING_BYTES",
+    "JOURNAL_QUOTA",
+    "MAX_BLOCK",
+    "MAX_DATA",
+    "MAX_ITEM",
+    "MAX_RECORD",
+    "MAX_SEGMENT",
+    "MAX_STATE",
+    "MIN_FREE",
+    "PART_BYTES",
+    "PART_SECONDS",
+    "SESSION_QUOTA",
+]
+
+KIB: Final = 1 << 10
+MIB: Final = 1 << 20
+
+# The largest statement that the core lets a client send is 64 MiB; the rest is room for its header.
+MAX_DATA: Final = 64 * MIB + 64 * KIB
+# A record is one write: at most one frame of that size, or several small ones.
+MAX_RECORD: Final = MAX_DATA + 64 * KIB
+
+# A part of the journal becomes a segment; both are what a person waits for when they look at a live session.
+PART_BYTES: Final = 1 * MIB
+PART_SECONDS: Final = 10
+
+# Frames are collected up to this before compression; one that is larger is a block of its own. Random access
+# costs one block, and a reader needs no more memory than one.
+BLOCK_BYTES: Final = 64 * KIB
+MAX_BLOCK: Final = MAX_DATA + 64 * KIB
+
+# One part is PART_BYTES and the record that went over it; zstd of what does not compress adds less than this.
+MAX_SEGMENT: Final = PART_BYTES + MAX_RECORD + 4 * MIB
+# Header, open and seal are a few hundred bytes; recipients of a later version add some kilobytes each.
+MAX_ITEM: Final = 256 * KIB
+
+# The end of a session fits here whatever happens: the space is allocated when the session opens.
+CLOSING_BYTES: Final = 4 * KIB
+
+# A transcriber keeps at most 64 KiB by its contract; more than this is a bug in it and is not stored.
+MAX_STATE: Final = 1 * MIB
+
+# What waits for the store on local disk, per session and in all, before sessions stop reading.
+SESSION_QUOTA: Final = 256 * MIB
+JOURNAL_QUOTA: Final = 4 << 30
+# Below this no session is opened: its first part and its closing record would not fit.
+MIN_FREE: Final = 4 * MIB
+
+# Seconds that the end of a session waits for its seal; later the sweeper seals it.
+CLOSE_LIMIT: Final = 30
