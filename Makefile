@@ -47,11 +47,8 @@ test: $(STAMP)/requirements-test lint ## lint, then every test, against real ser
 	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 .PHONY: lint
-lint: $(STAMP)/requirements-test ## style, format, types, import contracts, changelog
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/lint-imports --no-logo
-	$(BIN)/basedpyright
+lint: $(STAMP)/requirements-test ## style, format, import contracts, types: all of them, whichever fails
+	failed=; for check in "ruff check ." "ruff format --check ." "lint-imports --no-logo" basedpyright; do echo "$$check"; $(BIN)/$$check || failed="$$failed [$$check]"; done; [ -z "$$failed" ] || { echo "lint failed:$$failed" >&2; exit 1; }
 
 .PHONY: format
 format: $(STAMP)/requirements-test ## put every file into shape
