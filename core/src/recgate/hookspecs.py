@@ -23,12 +23,12 @@ if TYPE_CHECKING:
         Policy,
         ProtocolProvider,
         RecordingStore,
+        Routes,
         SearchIndex,
         SettingsModel,
         Stage,
         Vault,
     )
-    from recgate.providers import Routes
     from recgate.session import Session
 
 __all__ = ["API_VERSION", "PROJECT", "hookimpl", "hookspec"]

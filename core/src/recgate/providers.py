@@ -15,7 +15,8 @@ from recgate.sansio.relay import Relay
 
 if TYPE_CHECKING:
     from recgate.audit import AuditEvent
-    from recgate.session import DriverSession, Session
+    from recgate.driver import DriverSession
+    from recgate.session import Session
     from recgate.transcript.entries import Entry, Transcriber
 
 __all__ = [

@@ -1,0 +1,37 @@
+"""The certificate that this gateway shows to clients: TLS contexts by ALPN, and what binds SCRAM to it."""
+
+from __future__ import annotations
+
+import ssl
+from functools import cached_property
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from recgate.keys import GatewayKeys
+from recgate.tls import channel_binding, server_context
+
+__all__ = ["ServerCertificate"]
+
+
+class ServerCertificate:
+    """One certificate in force. A reload makes a new one; connections keep the one they began with."""
+
+    def __init__(self, keys: GatewayKeys) -> None:
+        self._keys = keys
+        self._contexts: dict[str, ssl.SSLContext] = {}
+
+    def context(self, alpn: str = "") -> ssl.SSLContext:
+        """Give the server context that selects `alpn`, made once. Raises `ConfigurationError`."""
+        if alpn not in self._contexts:
+            protocols = (alpn,) if alpn else ()
+            self._contexts[alpn] = server_context(
+                self._keys.certificate_file, self._keys.certificate_key_file, alpn=protocols
+            )
+        return self._contexts[alpn]
+
+    @cached_property
+    def binding(self) -> bytes:
+        """`tls-server-end-point` of the certificate (RFC 5929 §4.1), empty where its signature defines none."""
+        chain = x509.load_pem_x509_certificates(self._keys.certificate_file.read_bytes())
+        return channel_binding(chain[0].public_bytes(Encoding.DER))

@@ -1,0 +1,186 @@
+"""`data_dir/control.sock`: how the gateway's own machine reaches what is live: list, watch, kill, reload.
+
+Newline-delimited JSON. One request a connection: {"do": "sessions" | "watch" | "kill" | "reload", …}; answers are
+JSON lines, the last of which has "done" or "error". Only root and the gateway's own user are heard (peer credentials), and
+what they do is audited as `local:<uid>`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import socket
+import struct
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from recgate.errors import ConfigurationError, PluginError
+from recgate.sansio.asks import Denied
+from recgate.sansio.frames import Frame
+from recgate.session import Session
+
+if TYPE_CHECKING:
+    from recgate.gateway import Gateway
+
+__all__ = ["ControlSocket"]
+
+MAX_REQUEST: Final = 64 * 1024  # bytes of a request line
+REQUEST_TIMEOUT: Final = 10.0  # seconds to send it
+WATCH_QUEUE: Final = 2_000  # frames a watcher may lag behind before it is cut off
+
+
+class ControlSocket:
+    """Serves the socket until cancelled, then removes it."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._path = gateway.config.data_dir / "control.sock"
+
+    async def run(self) -> None:
+        """Listen and serve. Raises `OSError` when the socket cannot be made."""
+        self._path.unlink(missing_ok=True)  # the data directory is locked: nobody else serves it
+        with trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+            before = os.umask(0o177)
+            try:
+                await listener.bind(str(self._path))
+            finally:
+                os.umask(before)
+            listener.listen(16)
+            try:
+                await trio.serve_listeners(self._connection, [trio.SocketListener(listener)])
+            finally:
+                self._path.unlink(missing_ok=True)
+
+    async def _connection(self, stream: trio.SocketStream) -> None:
+        async with stream:
+            try:
+                await self._serve(stream)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return
+
+    async def _serve(self, stream: trio.SocketStream) -> None:
+        raw = stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        _, uid, _ = struct.unpack("3i", raw)
+        if uid not in (0, os.geteuid()):
+            await _say(stream, {"error": "only root and the gateway's own user may use the control socket"})
+            return
+        request = None
+        with trio.move_on_after(REQUEST_TIMEOUT):
+            request = await _read_request(stream)
+        if request is None:
+            await _say(stream, {"error": 'expected one line of JSON with a key "do"'})
+            return
+        await self._do(stream, request, f"local:{uid}")
+
+    async def _do(self, stream: trio.SocketStream, request: Mapping[str, object], who: str) -> None:
+        word = request.get("do")
+        if word == "sessions":
+            for session in tuple(self._gateway.live.values()):
+                await _say(stream, _row(session))
+            await _say(stream, {"done": True})
+        elif word == "kill":
+            await self._kill(stream, request, who)
+        elif word == "reload":
+            await self._reload(stream, who)
+        elif word == "watch":
+            await self._watch(stream, request, who)
+        else:
+            await _say(stream, {"error": f"unknown request {word!r}: sessions, watch, kill, reload"})
+
+    async def _kill(self, stream: trio.SocketStream, request: Mapping[str, object], who: str) -> None:
+        session = self._gateway.find(str(request.get("session", "")))
+        if session is None:
+            await _say(stream, {"error": "no such live session, or several begin like that"})
+            return
+        reason = str(request.get("reason") or "ended by an administrator")[:500]
+        self._gateway.audit.emit("session.killed", session=session.id, by=who, reason=reason)
+        session.record("note", {"text": "killed", "by": who, "reason": reason})
+        session.end(Denied(reason, "killed", session.id))
+        await _say(stream, {"done": True, "session": session.id})
+
+    async def _reload(self, stream: trio.SocketStream, who: str) -> None:
+        try:
+            self._gateway.reload()
+        except (ConfigurationError, PluginError) as exc:
+            self._gateway.audit.emit("configuration.refused", by=who, reason=str(exc))
+            await _say(stream, {"error": str(exc)})
+            return
+        await _say(stream, {"done": True, "configuration": self._gateway.config.digest})
+
+    async def _watch(self, stream: trio.SocketStream, request: Mapping[str, object], who: str) -> None:
+        session = self._gateway.find(str(request.get("session", "")))
+        if session is None:
+            await _say(stream, {"error": "no such live session, or several begin like that"})
+            return
+        self._gateway.audit.emit("session.watched", session=session.id, by=who)
+        send, receive = trio.open_memory_channel[dict[str, object]](WATCH_QUEUE)
+
+        def look(seq: int, t: int, frame: Frame) -> None:
+            try:
+                send.send_nowait(_frame(seq, t, frame))
+            except trio.WouldBlock:
+                stop()  # too slow to watch live: the recording has everything
+                send.close()
+
+        stop = session.watch(look)
+        session.on_finish(send.close)
+        try:
+            await _say(stream, _row(session))
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_until_gone, stream, nursery.cancel_scope)
+                async for line in receive:
+                    await _say(stream, line)
+                nursery.cancel_scope.cancel()
+            await _say(stream, {"done": True})
+        finally:
+            stop()
+
+
+async def _until_gone(stream: trio.SocketStream, scope: trio.CancelScope) -> None:
+    while await stream.receive_some(1024):
+        pass
+    scope.cancel()
+
+
+async def _read_request(stream: trio.SocketStream) -> Mapping[str, object] | None:
+    data = b""
+    while not data.endswith(b"\n"):
+        more = await stream.receive_some(4096)
+        if not more or len(data) > MAX_REQUEST:
+            return None
+        data += more
+    try:
+        request = json.loads(data)
+    except ValueError:
+        return None
+    return request if isinstance(request, dict) else None
+
+
+async def _say(stream: trio.SocketStream, line: Mapping[str, object]) -> None:
+    await stream.send_all(json.dumps(line).encode() + b"\n")
+
+
+def _row(session: Session) -> dict[str, object]:
+    return {
+        "session": session.id,
+        "user": session.principal.name,
+        "target": session.target.name,
+        "protocol": session.target.protocol,
+        "source": session.connection.peer,
+        "started": session.started,
+        "requests": session.requests,
+    }
+
+
+def _frame(seq: int, t: int, frame: Frame) -> dict[str, object]:
+    return {
+        "seq": seq,
+        "t": t,
+        "side": int(frame.side),
+        "channel": frame.channel,
+        "kind": frame.kind,
+        "data": base64.b64encode(frame.data).decode(),
+    }

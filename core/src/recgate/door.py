@@ -1,0 +1,331 @@
+"""The door of one connection: who is this, may they, with which credential, and where to.
+
+Relays and drivers come through the same four steps in the same order: `login`, `open` (access decision,
+recording, lease), `dial`, `finish`. Whatever fails on the way is a no, told to the audit trail with its full
+reason and to the client with the part that is theirs to know.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from recgate.decisions import Effect
+from recgate.dispatch import deny_overrides, first_answer, pipeline
+from recgate.errors import (
+    AccessDenied,
+    AuthenticationFailed,
+    RecgateError,
+    RecordingFailed,
+    UpstreamFailed,
+    VaultFailed,
+)
+from recgate.ids import new_session_id
+from recgate.metrics import LOGIN_SECONDS, LOGINS
+from recgate.model import (
+    BearerEvidence,
+    ConnectionInfo,
+    Evidence,
+    LoginName,
+    PasswordEvidence,
+    ScramEvidence,
+    ScramKeys,
+)
+from recgate.providers import Lease, Vault
+from recgate.sansio.asks import Denied, LoggedIn
+from recgate.sansio.frames import Request
+from recgate.session import Session
+
+if TYPE_CHECKING:
+    from recgate.config import TargetSettings
+    from recgate.gateway import Gateway
+
+__all__ = ["Door"]
+
+REVOKE_TIMEOUT: Final = 10.0  # seconds for the shielded revocation at a session's end
+LOGIN_TIMEOUT: Final = 15.0  # seconds for the authenticators to answer
+GUESSABLE: Final = (
+    PasswordEvidence,
+    BearerEvidence,
+    ScramEvidence,
+)  # keys and certificates cannot be guessed
+
+
+class Door:
+    """One connection's way in. Not shared, and good for one session."""
+
+    def __init__(self, gateway: Gateway, connection: ConnectionInfo) -> None:
+        self.gateway = gateway
+        self.connection = connection
+        self.session: Session | None = None
+        self.settings: TargetSettings | None = None
+        self.lease: Lease | None = None
+        self._vault: Vault | None = None
+        self._keeper = trio.CancelScope()
+        self._arrived = trio.current_time()
+
+    # -- who -------------------------------------------------------------------------------------------
+
+    async def login(self, name: str, evidence: Evidence) -> LoggedIn:
+        """Say who this is. Raises `AuthenticationFailed`, whose text is for the audit trail only."""
+        login = LoginName.parse(name)
+        guessable = isinstance(evidence, GUESSABLE)
+        guard, host = self.gateway.guard, self.connection.peer_host
+        if guessable and (wait := guard.wait(host, login.claimed, trio.current_time())) > 0:
+            raise self._failed(login, f"too many failures: heard again in {wait:.0f} s", "throttled")
+        try:
+            with trio.fail_after(LOGIN_TIMEOUT):
+                principal = await first_answer(
+                    self.gateway.registry.authenticators,
+                    lambda each: each.authenticate(login, evidence, self.connection),
+                )
+            if principal is None:
+                raise AuthenticationFailed("no identity source knows this credential")
+            if login.claimed and login.claimed != principal.name:
+                raise AuthenticationFailed(
+                    "the credential belongs to somebody other than the login name claims"
+                )
+            if principal.expires is not None and principal.expires <= time.time():
+                raise AuthenticationFailed("the credential has expired")
+        except trio.TooSlowError:
+            raise self._failed(login, "the identity source did not answer in time", "error") from None
+        except AuthenticationFailed as exc:
+            if guessable:
+                guard.failed(host, login.claimed, trio.current_time())
+            raise self._failed(login, str(exc), "failed") from None
+        guard.succeeded(host, login.claimed, trio.current_time())
+        LOGINS.labels(self.connection.protocol, "ok").inc()
+        return LoggedIn(principal, login.target)
+
+    async def scram_keys(self, name: str) -> ScramKeys:
+        """Give the keys that may prove `name`. Raises `AuthenticationFailed` if no source keeps such keys."""
+        login = LoginName.parse(name)
+        with trio.move_on_after(LOGIN_TIMEOUT):
+            keys = await first_answer(
+                self.gateway.registry.authenticators, lambda each: each.scram_keys(login, self.connection)
+            )
+            if keys is not None:
+                return keys
+        raise self._failed(login, "no identity source keeps SCRAM keys", "error")
+
+    def _failed(self, login: LoginName, reason: str, outcome: str) -> AuthenticationFailed:
+        LOGINS.labels(self.connection.protocol, outcome).inc()
+        self.gateway.audit.emit(
+            "login.failed",
+            protocol=self.connection.protocol,
+            source=self.connection.peer,
+            claimed=login.claimed[:200],
+            target=login.target[:200],
+            reason=reason,
+        )
+        return AuthenticationFailed(reason)
+
+    def could_open(self, who: LoggedIn) -> bool:
+        """Whether `open` would be allowed as far as the target's `allow:` says. Decides nothing."""
+        settings = self.gateway.config.targets.get(who.target)
+        return settings is not None and settings.allows(who.principal)
+
+    # -- may they --------------------------------------------------------------------------------------
+
+    async def open(self, who: LoggedIn, details: Mapping[str, str]) -> Session:
+        """Decide on access, open the recording, lease the credential.
+
+        Raises `AccessDenied`, `RecordingFailed` or `VaultFailed`. Once it returned, or once the recording was open,
+        `finish` must be called; cancellation in between leaves an open recording that `finish` seals.
+        """
+        settings = self._target(who)
+        session = self._record_from_now(who, settings, details)
+        request = Request("session", settings.info.name, details=dict(details))
+        decision = session.decide(request)
+        if decision.effect is Effect.HOLD:
+            decision = await session.held(request, decision)
+        if decision.effect is not Effect.ALLOW:
+            raise AccessDenied(decision.reason or "denied", rule=decision.rule)
+        await self._borrow(session, settings)
+        session.stages = pipeline(self.gateway.registry.session_stages(session))
+        LOGIN_SECONDS.labels(self.connection.protocol).observe(trio.current_time() - self._arrived)
+        return session
+
+    def _target(self, who: LoggedIn) -> TargetSettings:
+        settings = self.gateway.config.targets.get(who.target)
+        reason = ""
+        if settings is None:
+            reason = "no such target"
+        elif settings.info.protocol != self.connection.protocol:
+            reason = f"the target speaks {settings.info.protocol}"
+        elif not settings.allows(who.principal):
+            reason = "not in the target's allow list"
+        if settings is None or reason:
+            self.gateway.audit.emit(
+                "access.denied",
+                user=who.principal.name,
+                issuer=who.principal.issuer,
+                target=who.target[:200],
+                protocol=self.connection.protocol,
+                source=self.connection.peer,
+                reason=reason,
+            )
+            # One answer for all three, so that target names cannot be probed.
+            raise AccessDenied(
+                f'no {self.connection.protocol} target "{who.target[:63]}" is open to you: see `recgate targets`'
+            )
+        return settings
+
+    def _record_from_now(
+        self, who: LoggedIn, settings: TargetSettings, details: Mapping[str, str]
+    ) -> Session:
+        gateway, principal, info = self.gateway, who.principal, settings.info
+        session_id = new_session_id()
+        opened: dict[str, object] = {
+            "session": session_id,
+            "gateway": gateway.config.gateway.name,
+            "worker": 0,
+            "user": principal.name,
+            "issuer": principal.issuer,
+            "subject": principal.subject,
+            "groups": sorted(principal.groups),
+            "method": principal.method,
+            "credential": principal.credential_id,
+            "target": info.name,
+            "address": f"{info.host}:{info.port}",
+            "labels": dict(info.labels),
+            "protocol": info.protocol,
+            "source": self.connection.peer,
+            "listener": self.connection.listener,
+            "tls": self.connection.tls,
+            "details": dict(details),
+            "started": time.time_ns(),
+            "policy": gateway.config.digest,
+        }
+        try:
+            if len(gateway.live) >= gateway.config.limits.max_sessions:
+                raise RecordingFailed(
+                    f"limits.max_sessions: {gateway.config.limits.max_sessions} sessions are open"
+                )
+            gateway.registry.store.check()
+            gateway.recording.check()
+            recorder = gateway.recording.open(opened)
+        except RecordingFailed as exc:
+            gateway.audit.emit(
+                "session.refused",
+                user=principal.name,
+                target=info.name,
+                source=self.connection.peer,
+                reason=str(exc),
+            )
+            raise
+        session = Session(
+            id=session_id,
+            principal=principal,
+            target=info,
+            connection=self.connection,
+            recorder=recorder,
+            decide=deny_overrides(gateway.registry.policies),
+        )
+        self.session, self.settings = session, settings
+        gateway.opened(session)
+        return session
+
+    # -- with which credential ---------------------------------------------------------------------------
+
+    async def _borrow(self, session: Session, settings: TargetSettings) -> None:
+        if settings.credential is None:
+            return
+        name, path = settings.credential.vault, settings.credential.path
+        limit = self.gateway.config.limits.vault_timeout
+        vault = self.gateway.registry.vaults.get(name)
+        if vault is None:
+            raise VaultFailed(
+                f"target {session.target.name} names the vault {name!r}, which is not configured"
+            )
+        try:
+            with trio.fail_after(limit):
+                self.lease = await vault.lease(path, session.principal, session.target, session.id)
+        except trio.TooSlowError:
+            raise VaultFailed(f"vault {name} did not answer within {limit:.0f} s") from None
+        self._vault = vault
+        session.credential = self.lease.credential
+        if self.lease.ttl is not None:
+            self.gateway.background.start_soon(self._keep_lease, session, vault)
+        session.record("note", {"text": "credential leased", "vault": name, "lease": self.lease.id})
+
+    async def _keep_lease(self, session: Session, vault: Vault) -> None:
+        """Renew the lease while the session lives; a lease that cannot be kept ends the session."""
+        session.on_finish(self._keeper.cancel)
+        with self._keeper:
+            while self.lease is not None and self.lease.ttl is not None:
+                await trio.sleep(self.lease.ttl / 2)
+                try:
+                    with trio.fail_after(self.gateway.config.limits.vault_timeout):
+                        self.lease = await vault.renew(self.lease)
+                except (VaultFailed, trio.TooSlowError) as exc:
+                    reason = f"the credential's lease could not be kept: {exc or 'no answer'}"
+                    self.gateway.audit.emit("lease.lost", session=session.id, reason=reason)
+                    session.end(Denied(reason, "vault", session.id))
+                    return
+
+    # -- TLS of this connection -------------------------------------------------------------------------
+
+    def server_tls(self, alpn: str) -> ssl.SSLContext:
+        """The context of this gateway's certificate, for the client side."""
+        return self.gateway.certificate.context(alpn)
+
+    def server_binding(self) -> bytes:
+        """The `tls-server-end-point` channel binding of this gateway's certificate (RFC 5929 §4.1)."""
+        return self.gateway.certificate.binding
+
+    # -- where to --------------------------------------------------------------------------------------
+
+    async def dial(self) -> socket.socket:
+        """Connect to the target; gives a non-blocking socket. Raises `UpstreamFailed`."""
+        assert self.session is not None
+        info, limit = self.session.target, self.gateway.config.limits.dial_timeout
+        try:
+            with trio.fail_after(limit):
+                stream = await trio.open_tcp_stream(info.host, info.port)
+        except trio.TooSlowError:
+            raise UpstreamFailed(
+                f"{info.name}: no answer from {info.host}:{info.port} in {limit:.0f} s"
+            ) from None
+        except OSError as exc:
+            raise UpstreamFailed(
+                f"{info.name}: cannot connect to {info.host}:{info.port}: {exc.strerror or exc}"
+            ) from None
+        fd = stream.socket.detach()
+        sock = socket.socket(fileno=fd)
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
+
+    # -- the end ---------------------------------------------------------------------------------------
+
+    async def finish(self, reason: str, **facts: object) -> None:
+        """Seal the recording and give the credential back. Shielded and within time limits; idempotent."""
+        session, self.session = self.session, None
+        if session is None:
+            return
+        with trio.CancelScope(shield=True):
+            try:
+                await session.recorder.close({"reason": reason, "wire": session.wire.as_map(), **facts})
+            except RecgateError as exc:
+                facts["seal"] = str(exc)
+            session.finished()
+            await self._give_back(session)
+            self.gateway.closed(session, reason, facts)
+
+    async def _give_back(self, session: Session) -> None:
+        if self.lease is None or self._vault is None:
+            return
+        lease, self.lease = self.lease, None
+        try:
+            with trio.fail_after(REVOKE_TIMEOUT):
+                await self._vault.revoke(lease)
+        except (VaultFailed, trio.TooSlowError) as exc:
+            self.gateway.audit.emit(
+                "lease.unrevoked", session=session.id, lease=lease.id, reason=str(exc) or "time-out"
+            )

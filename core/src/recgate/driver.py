@@ -1,0 +1,57 @@
+"""What a driver is given: the accepted socket and the same door that relays come through."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from recgate.door import Door
+from recgate.model import ConnectionInfo, Evidence
+from recgate.sansio.asks import LoggedIn
+from recgate.session import Session
+
+__all__ = ["DriverSession"]
+
+
+class DriverSession:
+    """One connection in a driver's hands. The core closes `client` and seals the recording when `serve` returns."""
+
+    def __init__(self, door: Door, client: socket.socket, options: BaseModel) -> None:
+        self.client = client
+        self.listener_options = options
+        self.end_reason = ""
+        self.facts: dict[str, object] = {}
+        self._door = door
+
+    @property
+    def connection(self) -> ConnectionInfo:
+        """Where the client comes from."""
+        return self._door.connection
+
+    @property
+    def data_dir(self) -> Path:
+        """The gateway's data directory, for host keys and authorities."""
+        return self._door.gateway.config.data_dir
+
+    async def login(self, name: str, evidence: Evidence) -> LoggedIn:
+        """Say who this is; rate-limited and audited. Raises `AuthenticationFailed`."""
+        return await self._door.login(name, evidence)
+
+    async def open(self, who: LoggedIn, details: Mapping[str, str]) -> Session:
+        """Decide on access, open the recording, lease the credential (in `Session.credential`).
+
+        Raises `AccessDenied`, `RecordingFailed` or `VaultFailed`: say so in the protocol's words and return.
+        """
+        return await self._door.open(who, details)
+
+    async def dial(self) -> socket.socket:
+        """Connect to the target; gives a non-blocking socket that the driver closes. Raises `UpstreamFailed`."""
+        return await self._door.dial()
+
+    def ended(self, reason: str, **facts: object) -> None:
+        """Say why the session ended, for its `closed` frame; the first reason stands."""
+        self.end_reason = self.end_reason or reason
+        self.facts.update(facts)

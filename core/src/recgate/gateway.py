@@ -1,0 +1,260 @@
+"""The running gateway: listeners, live sessions, and what is shared between them.
+
+One object a process. A session's task tree hangs below its listener; the only catch-all in recgate is here, at
+the session boundary, and it ends that session alone.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import structlog
+import trio
+
+from recgate import config as configuration
+from recgate.audit import AuditTrail
+from recgate.certificates import ServerCertificate
+from recgate.config import Configuration, ListenerSettings
+from recgate.control import ControlSocket
+from recgate.door import Door
+from recgate.driver import DriverSession
+from recgate.errors import ConfigurationError
+from recgate.guard import LoginGuard
+from recgate.keys import GatewayKeys
+from recgate.listener import Listener
+from recgate.metrics import BYTES, SESSIONS, SESSIONS_LIVE
+from recgate.metricspage import serve_metrics
+from recgate.model import ConnectionInfo
+from recgate.plugins import Registry
+from recgate.pump import Pump
+from recgate.recording.service import RecordingService
+from recgate.sansio.asks import Denied
+from recgate.session import Session
+from recgate.validity import end_invalid_sessions
+from recgate.wire import Wire
+
+__all__ = ["Bound", "Gateway"]
+
+DRAIN: Final = 10.0  # seconds that sessions get to say farewell and seal when the gateway stops
+
+log = structlog.get_logger("recgate")
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A listener as bound: `bind: "127.0.0.1:0"` picks a port, and this says which."""
+
+    protocol: str
+    host: str
+    port: int
+    tls: str
+
+
+@dataclass(slots=True)
+class _Reloadable:
+    config: Configuration
+    registry: Registry
+
+
+class Gateway:
+    """Serve a configuration until cancelled.
+
+    Cancelling `run` ends every session with `shutdown`, seals their recordings within a time limit, and closes
+    the listeners. What could not be sealed in time is recovered at the next start.
+    """
+
+    def __init__(self, config: Configuration, registry: Registry, *, path: Path | None = None) -> None:
+        self._now = _Reloadable(config, registry)
+        self._path = path
+        self.keys = GatewayKeys.of(config)
+        self.keys.prepare()
+        self.certificate = ServerCertificate(self.keys)
+        self.guard = LoginGuard()
+        self.audit = AuditTrail(registry.observers)
+        self.recording = RecordingService(config, registry.store, self.keys)
+        self.live: dict[str, Session] = {}
+        self.bound: list[Bound] = []
+        self.background: trio.Nursery  # lease keepers; opened by `run`
+
+    @property
+    def config(self) -> Configuration:
+        """The configuration in force."""
+        return self._now.config
+
+    @property
+    def registry(self) -> Registry:
+        """The plugins in force."""
+        return self._now.registry
+
+    # -- life ------------------------------------------------------------------------------------------
+
+    async def run(self, *, task_status: trio.TaskStatus[list[Bound]] = trio.TASK_STATUS_IGNORED) -> None:
+        """Open everything, report the bound addresses, and serve until cancelled."""
+        async with trio.open_nursery() as services:
+            services.start_soon(self.audit.run)
+            self.background = services
+            try:
+                async with self.recording:
+                    await self._serve(services, task_status)
+            finally:
+                self.audit.emit("gateway.stopped", gateway=self.config.gateway.name)
+                services.cancel_scope.cancel()
+
+    async def _serve(self, services: trio.Nursery, task_status: trio.TaskStatus[list[Bound]]) -> None:
+        async with trio.open_nursery() as nursery:
+            for settings in self.config.listeners:
+                listener = Listener(settings, _Serving(self, settings).connection)
+                host, port = await listener.bind()
+                self.bound.append(Bound(settings.protocol, host, port, settings.tls))
+                nursery.start_soon(listener.run)
+            nursery.start_soon(ControlSocket(self).run)
+            nursery.start_soon(end_invalid_sessions, self)
+            self.audit.emit(
+                "gateway.started",
+                gateway=self.config.gateway.name,
+                pid=os.getpid(),
+                configuration=self.config.digest,
+            )
+            task_status.started(self.bound)
+            try:
+                await trio.sleep_forever()
+            finally:
+                await self._drain_sessions()
+
+    async def _drain_sessions(self) -> None:
+        with trio.move_on_after(DRAIN, shield=True):
+            for session in tuple(self.live.values()):
+                session.end(Denied("the gateway is shutting down", "shutdown", session.id))
+            while self.live:
+                await trio.sleep(0.05)  # sessions leave `live` from their own tasks; the deadline is above
+
+    def reload(self) -> None:
+        """Read the configuration again. A bad file keeps the old one and raises `ConfigurationError`.
+
+        Targets, policies, masks, identities and certificates change for sessions that open from now on; live
+        sessions are judged by the new `allow:` lists at the next validity check.
+        """
+        fresh = configuration.load(self._path)
+        if fresh.data_dir != self.config.data_dir or fresh.gateway.name != self.config.gateway.name:
+            raise ConfigurationError(
+                "gateway.name and gateway.data_dir cannot change while running. Restart for that."
+            )
+        registry = Registry.of(fresh)
+        keys = GatewayKeys.of(fresh)
+        keys.prepare()
+        self.keys, self.certificate = keys, ServerCertificate(keys)
+        self._now = _Reloadable(fresh, registry)
+        self.audit.emit("configuration.loaded", configuration=fresh.digest)
+
+    # -- sessions --------------------------------------------------------------------------------------
+
+    def opened(self, session: Session) -> None:
+        """A session's recording is open: it is live."""
+        self.live[session.id] = session
+        SESSIONS_LIVE.labels(session.connection.protocol).inc()
+        self.audit.emit(
+            "session.opened",
+            session=session.id,
+            user=session.principal.name,
+            issuer=session.principal.issuer,
+            method=session.principal.method,
+            target=session.target.name,
+            protocol=session.target.protocol,
+            source=session.connection.peer,
+        )
+
+    def closed(self, session: Session, reason: str, facts: Mapping[str, object]) -> None:
+        """A session's recording is closed: it is no longer live."""
+        if self.live.pop(session.id, None) is None:
+            return
+        protocol = session.connection.protocol
+        SESSIONS_LIVE.labels(protocol).dec()
+        SESSIONS.labels(protocol, reason.partition(":")[0]).inc()
+        for name, count in zip(("client", "upstream", "gateway"), session.wire.data, strict=True):
+            BYTES.labels(protocol, name).inc(count)
+        self.audit.emit(
+            "session.closed",
+            session=session.id,
+            user=session.principal.name,
+            target=session.target.name,
+            protocol=protocol,
+            reason=reason,
+            seconds=round(time.time() - session.started, 3),
+            requests=session.requests,
+            denied=session.denied_requests,
+            **facts,
+        )
+
+    def find(self, prefix: str) -> Session | None:
+        """The one live session whose id begins with `prefix`, or None."""
+        found = (
+            [session for key, session in self.live.items() if key.startswith(prefix.upper())]
+            if prefix
+            else []
+        )
+        return found[0] if len(found) == 1 else None
+
+
+@dataclass(slots=True)
+class _Serving:
+    """What a listener's connections are served with; follows reloads through the gateway."""
+
+    gateway: Gateway
+    settings: ListenerSettings
+    _metrics: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._metrics = self.settings.protocol == "metrics"
+
+    async def connection(self, sock: socket.socket, peer: str, local: str) -> None:
+        """Serve one connection to its end. The session boundary: nothing that goes wrong inside passes it."""
+        if self._metrics:
+            await serve_metrics(sock)
+            return
+        info = ConnectionInfo(
+            self.settings.protocol, local, peer, tls_mode=self.settings.tls, loopback=_is_loopback(peer)
+        )
+        door = Door(self.gateway, info)
+        reason, facts = "error", {}
+        try:
+            reason, facts = await self._speak(door, sock)
+        except trio.Cancelled:
+            reason = "shutdown"
+            raise
+        except Exception as exc:  # the session boundary (law 7): this session ends, the others do not notice
+            failures = tuple(exc.exceptions) if isinstance(exc, ExceptionGroup) else (exc,)
+            reason = f"error: {', '.join(type(each).__name__ for each in failures)}"
+            log.error("session.crashed", peer=peer, protocol=info.protocol, exc_info=exc)
+            self.gateway.audit.emit("session.crashed", protocol=info.protocol, source=peer, reason=reason)
+        finally:
+            await door.finish(reason, **facts)
+
+    async def _speak(self, door: Door, sock: socket.socket) -> tuple[str, dict[str, object]]:
+        provider = self.gateway.registry.protocols[self.settings.protocol]
+        if provider.driver is not None:
+            session = DriverSession(door, sock, self.settings.options)
+            await provider.driver(self.settings.options).serve(session)
+            return session.end_reason or "client-closed", session.facts
+        assert provider.relay is not None
+        wire = Wire(sock)
+        with trio.CancelScope(deadline=trio.current_time() + self.settings.handshake_timeout) as deadline:
+            pump = Pump(provider.relay(self.settings.options, door.connection), wire, door, deadline)
+            try:
+                await pump.run()
+            finally:
+                for each in pump.wires.values():
+                    each.close()
+        if deadline.cancelled_caught:
+            return "handshake-timeout", {}
+        return pump.reason or "client-closed", {}
+
+
+def _is_loopback(peer: str) -> bool:
+    host = peer.rpartition(":")[0]
+    return host == "::1" or host.startswith("127.")

@@ -1,0 +1,60 @@
+"""What a scrape sees: the gateway's counters and gauges, declared in one place so that names stay stable.
+
+Labels are protocols, targets and reason words: never a principal, an address or anything a peer chose.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+__all__ = [
+    "AUDIT_DROPPED",
+    "AUDIT_FAILED",
+    "BYTES",
+    "CONNECTIONS",
+    "DECISIONS",
+    "LOGINS",
+    "LOGIN_SECONDS",
+    "REFUSED",
+    "REGISTRY",
+    "SESSIONS",
+    "SESSIONS_LIVE",
+    "exposition",
+]
+
+REGISTRY = CollectorRegistry()
+
+CONNECTIONS = Counter("recgate_connections", "Connections accepted", ["protocol"], registry=REGISTRY)
+REFUSED = Counter(
+    "recgate_connections_refused", "Connections refused at the door", ["protocol", "why"], registry=REGISTRY
+)
+LOGINS = Counter("recgate_logins", "Login attempts by outcome", ["protocol", "outcome"], registry=REGISTRY)
+LOGIN_SECONDS = Histogram(
+    "recgate_login_seconds",
+    "Accept to open session",
+    ["protocol"],
+    registry=REGISTRY,
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2, 5, 20),
+)
+SESSIONS = Counter("recgate_sessions", "Sessions ended", ["protocol", "reason"], registry=REGISTRY)
+SESSIONS_LIVE = Gauge("recgate_sessions_live", "Sessions open now", ["protocol"], registry=REGISTRY)
+DECISIONS = Counter(
+    "recgate_decisions", "Requests refused or held", ["protocol", "effect"], registry=REGISTRY
+)
+BYTES = Counter(
+    "recgate_forwarded_bytes",
+    "Bytes forwarded, counted when a session ends",
+    ["protocol", "side"],
+    registry=REGISTRY,
+)
+AUDIT_DROPPED = Counter(
+    "recgate_audit_dropped", "Audit events an observer's full queue dropped", ["observer"], registry=REGISTRY
+)
+AUDIT_FAILED = Counter(
+    "recgate_audit_failed", "Audit events an observer failed to take", ["observer"], registry=REGISTRY
+)
+
+
+def exposition() -> bytes:
+    """Give all metrics in Prometheus' text format."""
+    return generate_latest(REGISTRY)

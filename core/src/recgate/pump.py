@@ -1,0 +1,310 @@
+"""The pump: reads a side, asks the relay what came, has it decided and recorded, and only then lets it on.
+
+One task a side. A turn of the usual kind (read, frames, one journal write, send) is plain calls without an
+await; what needs waiting (an ask, a hold, a slow peer, a full backlog) is done between turns, on the task of
+the side that it stops. So a stuck recorder or a slow receiver stops reading from the side that feeds it, and
+nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import trio
+
+from recgate.decisions import Decision, Effect
+from recgate.door import Door
+from recgate.errors import (
+    AccessDenied,
+    AuthenticationFailed,
+    RecgateError,
+    RecordingFailed,
+    RemoteProtocolError,
+    UpstreamFailed,
+    VaultFailed,
+)
+from recgate.sansio.asks import NEED_DATA, PAUSED, Denied, PeerClosed
+from recgate.sansio.frames import CLIENT, UPSTREAM, Frame, Side
+from recgate.sansio.relay import Relay
+from recgate.session import Session
+from recgate.switchboard import Switchboard
+from recgate.wire import Wire, WireClosed
+
+__all__ = ["Pump"]
+
+LINGER: Final = 10.0  # seconds that one side may go on after the other has closed
+FAREWELL: Final = 3.0  # seconds for the client to take the last words
+
+_DENIED_CODES: Final = {
+    AccessDenied: "access",
+    AuthenticationFailed: "authentication",
+    RecordingFailed: "recording",
+    UpstreamFailed: "upstream",
+    VaultFailed: "vault",
+}
+
+
+class Pump:
+    """Drives one relay between one client and one target. `run` returns when both sides are done.
+
+    Cancelled, it leaves both wires for its caller to close, and every forwarded frame recorded.
+    """
+
+    def __init__(self, relay: Relay, client: Wire, door: Door, deadline: trio.CancelScope) -> None:
+        self.relay = relay
+        self.door = door
+        self.wires: dict[Side, Wire] = {CLIENT: client}
+        self.session: Session | None = None
+        self.reason = ""
+        self._switchboard = Switchboard(self, deadline)
+        self._closed: set[Side] = set()
+        self._paused: dict[Side, trio.Event] = {}
+        self._held: list[Frame] = []
+        self._failure: Denied | None = None
+        self._scope = trio.CancelScope()
+        self._nursery: trio.Nursery | None = None
+
+    async def run(self) -> None:
+        """Pump until both sides are closed, the session is ended from outside, or something fails.
+
+        Failures that are part of the protocol's life end here, in its own words; anything else is raised to
+        the session boundary.
+        """
+        with self._scope:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                nursery.start_soon(self._side, CLIENT)
+        session = self.session
+        if self._failure is not None:
+            await self._farewell(self._failure)
+        elif session is not None and session.denied is not None:
+            self.reason = session.denied.code
+            await self._farewell(session.denied)
+
+    def denied_by(self, exc: RecgateError) -> Denied:
+        """Word a failure for the client. Why a login failed is not the client's to know."""
+        session_id = self._session_id
+        if isinstance(exc, AuthenticationFailed):
+            return Denied("authentication failed", "authentication", session_id)
+        if isinstance(exc, RecordingFailed):
+            return Denied("the session cannot be recorded, so it is not carried on", "recording", session_id)
+        return Denied(str(exc), _DENIED_CODES.get(type(exc), "error"), session_id)
+
+    def opened(self, session: Session, upstream: Wire) -> None:
+        """The target answers: from now on there are two sides."""
+        assert self._nursery is not None
+        self.session = session
+        self.wires[UPSTREAM] = upstream
+        session.on_end(self._scope.cancel)
+        self._nursery.start_soon(self._side, UPSTREAM)
+
+    # -- one side's task -------------------------------------------------------------------------------
+
+    async def _side(self, side: Side) -> None:
+        """Pump one side; what ends the connection in its own words is kept for `run`, anything else is raised."""
+        try:
+            await self._read(side)
+        except (RecgateError, WireClosed) as exc:
+            if self._failure is None:
+                self._failure = self._worded(exc)
+            self._scope.cancel()
+
+    def _worded(self, exc: RecgateError | WireClosed) -> Denied:
+        if isinstance(exc, RemoteProtocolError):
+            self.reason = f"protocol-error: {exc}"
+            return Denied(str(exc), exc.hint or "protocol", self._session_id)
+        if isinstance(exc, WireClosed):
+            self.reason = self.reason or f"connection-lost: {exc}"
+            return Denied(f"connection lost: {exc}", "upstream", self._session_id)
+        self.reason = f"{_DENIED_CODES.get(type(exc), 'error')}: {exc}"
+        return self.denied_by(exc)
+
+    @property
+    def _session_id(self) -> str:
+        return self.session.id if self.session is not None else ""
+
+    async def _read(self, side: Side) -> None:
+        wire, relay = self.wires[side], self.relay
+        while side not in self._closed:
+            rest = self._turn(side)
+            if rest is not NEED_DATA:
+                await self._between(side, rest)
+                continue
+            if (session := self.session) is not None and session.recorder.full:
+                await session.room()
+            relay.receive_data(side, await wire.receive())
+        if len(self._closed) < len(self.wires):
+            self._scope.deadline = trio.current_time() + LINGER
+        else:
+            self._scope.cancel()
+
+    def _turn(self, side: Side) -> object:
+        """Handle what the relay has of `side`, without waiting. Gives NEED_DATA, or what must be waited for."""
+        next_event = self.relay.next_event
+        batch: list[Frame] = []
+        while True:
+            event = next_event(side)
+            if event.__class__ is not Frame:
+                break
+            if event.request is not None:
+                decision = self._decide(event)
+                if decision is not None:
+                    if decision.effect is Effect.HOLD:
+                        self._held.append(event)
+                        event = decision
+                        break
+                    batch += self.relay.refuse(event, decision)
+                    continue
+            batch.append(event)
+        if batch:
+            session = self.session
+            assert session is not None
+            if self._switchboard.connecting:
+                self._switchboard.connected()
+            if session.stages is not None:
+                batch = [session.stages(frame) for frame in batch]
+            session.record_frames(batch)
+            if session.waits:
+                return _Durable(batch, event)
+            self._forward(session, batch)
+        if not self.flush():
+            return _Drain(event)
+        return event
+
+    def _decide(self, frame: Frame) -> Decision | None:
+        """Decide on a frame's request; None is a plain allow."""
+        session, request = self.session, frame.request
+        assert session is not None and request is not None
+        decision = session.decide(request)
+        return None if decision.effect is Effect.ALLOW else decision
+
+    def _forward(self, session: Session, batch: list[Frame]) -> None:
+        send, frames, data = self.relay.send, session.wire.frames, session.wire.data
+        for frame in batch:
+            send(frame)
+            frames[frame.side] += 1
+            data[frame.side] += len(frame.data)
+
+    def flush(self) -> bool:
+        """Write what the relay has for both sides; False when a receiver is behind."""
+        done = True
+        for receiver, wire in self.wires.items():
+            chunks = self.relay.data_to_send(receiver)
+            if chunks and not wire.send_now(chunks):
+                done = False
+        if self._paused:
+            for event in self._paused.values():
+                event.set()
+        return done
+
+    # -- between turns ---------------------------------------------------------------------------------
+
+    async def _between(self, side: Side, rest: object) -> None:
+        if isinstance(rest, _Durable):
+            session = self.session
+            assert session is not None
+            await session.recorder.durable()
+            self._forward(session, rest.batch)
+            if not self.flush():
+                await self._drain()
+            rest = rest.then
+        elif isinstance(rest, _Drain):
+            await self._drain()
+            rest = rest.then
+        if rest is NEED_DATA:
+            return
+        if rest is PAUSED:
+            waiting = self._paused.setdefault(side, trio.Event())
+            await waiting.wait()
+            self._paused.pop(side, None)
+        elif isinstance(rest, Decision):
+            await self._hold(side, rest)
+        elif isinstance(rest, PeerClosed):
+            await self._peer_closed(rest.side)
+        else:
+            await self._switchboard.connect(rest)  # pyright: ignore[reportArgumentType] - the asks are what is left
+            if not self.flush():
+                await self._drain()
+
+    async def _drain(self) -> None:
+        for wire in tuple(self.wires.values()):
+            if wire.unsent:
+                await wire.drain()
+
+    async def _hold(self, side: Side, decision: Decision) -> None:
+        session, frame = self.session, self._held.pop()
+        assert session is not None and frame.request is not None
+        self._notice(decision.reason)
+        final = await session.held(frame.request, decision)
+        frames = [frame] if final.effect is Effect.ALLOW else list(self.relay.refuse(frame, final))
+        session.record_frames(frames)
+        await session.recorder.durable()
+        self._forward(session, frames)
+        if not self.flush():
+            await self._drain()
+
+    def _notice(self, text: str) -> None:
+        frame = self.relay.notice(text)
+        if frame is not None and self.session is not None:
+            self.session.record_frames([frame])
+            self._forward(self.session, [frame])
+            self.flush()
+
+    async def _peer_closed(self, side: Side) -> None:
+        self._closed.add(side)
+        self.reason = self.reason or ("client-closed" if side is CLIENT else "upstream-closed")
+        for event in self._paused.values():
+            event.set()
+        other = UPSTREAM if side is CLIENT else CLIENT
+        wire = self.wires.get(other)
+        if wire is None:
+            self._scope.cancel()  # the client went before there was a target
+            return
+        await wire.drain()
+        wire.half_close()
+
+    # -- last words --------------------------------------------------------------------------------------
+
+    async def _farewell(self, denied: Denied) -> None:
+        """Tell the client why, recorded first; what cannot be recorded any more is not protocol bytes of the target."""
+        words = self.relay.farewell(denied)
+        if words is None:
+            return
+        session = self.session
+        if isinstance(words, Frame):
+            if session is not None:
+                try:
+                    session.record_frames([words])
+                except RecordingFailed:
+                    # The gateway's own refusal is the one thing said without a record: silence would hide the
+                    # reason from the client, and nothing of the target is in it.
+                    pass
+                session.sent(words.side, len(words.data))
+            words = words.data
+        with trio.move_on_after(FAREWELL, shield=True):
+            wire = self.wires[CLIENT]
+            try:
+                if not wire.send_now([words]):
+                    await wire.drain()
+                wire.half_close()
+            except WireClosed:
+                return
+
+
+class _Drain:
+    """A receiver is behind: wait for it, then go on with `then`."""
+
+    __slots__ = ("then",)
+
+    def __init__(self, then: object) -> None:
+        self.then = then
+
+
+class _Durable:
+    """These frames are written but not yet on the disk: wait, forward them, then go on with `then`."""
+
+    __slots__ = ("batch", "then")
+
+    def __init__(self, batch: list[Frame], then: object) -> None:
+        self.batch = batch
+        self.then = then

@@ -1,0 +1,279 @@
+"""A session: one principal's authorised use of one target, login to seal. Every frame passes through here.
+
+`submit` is where laws 1, 3 and 5 hold: decide, run the stages, record, and only then give the frame back to
+whoever forwards it. Relays are driven by the pump, drivers call it themselves; both get the same answers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Protocol
+
+import cbor2
+import trio
+
+from recgate.decisions import Decision, Effect
+from recgate.errors import LocalProtocolError
+from recgate.metrics import DECISIONS
+from recgate.model import ConnectionInfo, Credential, Principal, TargetInfo
+from recgate.providers import PolicyRequest
+from recgate.sansio.asks import Denied
+from recgate.sansio.frames import GATEWAY, Frame, Request, Side
+
+if TYPE_CHECKING:
+    from recgate.recording.recorder import Recorder
+
+__all__ = ["OWN_ALLOW", "Counters", "Session", "Watcher"]
+
+# What opens a way past the recorded protocol is not covered by a target's `allow:` (architecture, law 5).
+OWN_ALLOW: Final = frozenset({"agent", "forward", "replication", "x11"})
+
+
+class SideDoors(Protocol):
+    """What a protocol's target options may offer: an allow of their own for the kinds in `OWN_ALLOW`."""
+
+    def allows(self, request: Request) -> bool:
+        """Whether the operator opened this door."""
+        ...
+
+
+class Watcher(Protocol):
+    """Sees frames as they are recorded. Must not block; a watcher that cannot keep up drops out by itself."""
+
+    def __call__(self, seq: int, t: int, frame: Frame) -> None:
+        """Take one frame."""
+        ...
+
+
+@dataclass(slots=True)
+class Counters:
+    """Bytes and frames that were put on each side's wire, by who sent them: client, upstream, gateway."""
+
+    frames: list[int] = field(default_factory=lambda: [0, 0, 0])
+    data: list[int] = field(default_factory=lambda: [0, 0, 0])
+
+    def as_map(self) -> dict[str, object]:
+        """Give them in the shape of the `closed` frame."""
+        names = ("client", "upstream", "gateway")
+        return {name: {"bytes": self.data[i], "frames": self.frames[i]} for i, name in enumerate(names)}
+
+
+class Session:
+    """An open session. Made by the door when the recording is open; ends exactly once."""
+
+    __slots__ = (
+        "_callbacks",
+        "_decide",
+        "_finished",
+        "_watchers",
+        "connection",
+        "credential",
+        "denied",
+        "denied_requests",
+        "ending",
+        "id",
+        "notice",
+        "principal",
+        "recorder",
+        "requests",
+        "stages",
+        "started",
+        "target",
+        "waits",
+        "wire",
+    )
+
+    def __init__(
+        self,
+        *,
+        id: str,  # noqa: A002 - the glossary's word for it
+        principal: Principal,
+        target: TargetInfo,
+        connection: ConnectionInfo,
+        recorder: Recorder,
+        decide: Callable[[PolicyRequest], Decision],
+    ) -> None:
+        self.id = id
+        self.principal = principal
+        self.target = target
+        self.connection = connection
+        self.recorder = recorder
+        self.credential = Credential()
+        self.stages: Callable[[Frame], Frame] | None = None
+        self.waits: bool = recorder.waits
+        self.wire = Counters()
+        self.started = time.time()
+        self.requests = 0
+        self.denied_requests = 0
+        self.ending = trio.Event()
+        self.denied: Denied | None = None
+        self.notice: Callable[[str], None] | None = None  # how the client is told something while it waits
+        self._decide = decide
+        self._callbacks: list[Callable[[], None]] = []
+        self._finished: list[Callable[[], None]] = []
+        self._watchers: list[Watcher] = []
+
+    # -- every frame -----------------------------------------------------------------------------------
+
+    def submit_now(self, frame: Frame) -> Frame:
+        """Run the stages and record a frame that asks for nothing; gives the frame to forward.
+
+        Raises:
+            RecordingFailed: the recorder could not take it: do not forward, end the session.
+            LocalProtocolError: the frame carries a request, or this session's durability needs waiting.
+        """
+        if frame.request is not None or self.waits:
+            raise LocalProtocolError(
+                "submit_now takes frames without a request, in sessions that do not wait"
+            )
+        if self.stages is not None:
+            frame = self.stages(frame)
+        self.recorder.append(frame.side, frame.kind, frame.data, frame.channel)
+        if self._watchers:
+            self._show(frame)
+        return frame
+
+    async def submit(self, frame: Frame) -> Frame | Decision:
+        """Decide on, record and make durable one frame; gives the frame to forward, or the deny.
+
+        A deny has been recorded; the caller says it in the protocol's own words. Cancelled, the frame may be
+        recorded but must not be forwarded. Raises `RecordingFailed`.
+        """
+        if frame.request is not None:
+            decision = self.decide(frame.request)
+            if decision.effect is Effect.HOLD:
+                decision = await self.held(frame.request, decision)
+            if decision.effect is not Effect.ALLOW:
+                return decision
+        if self.stages is not None:
+            frame = self.stages(frame)
+        self.recorder.append(frame.side, frame.kind, frame.data, frame.channel)
+        if self._watchers:
+            self._show(frame)
+        if self.waits:
+            await self.recorder.durable()
+        return frame
+
+    def record_frames(self, frames: list[Frame]) -> None:
+        """Record several decided frames with one write, in order. Raises `RecordingFailed`."""
+        if len(frames) == 1:
+            frame = frames[0]
+            self.recorder.append(frame.side, frame.kind, frame.data, frame.channel)
+        else:
+            self.recorder.append_all(frames)
+        if self._watchers:
+            for frame in frames:
+                self._show(frame)
+
+    def decide(self, request: Request) -> Decision:
+        """Ask the policies, after the target's own allow for what needs one; a deny is recorded here."""
+        self.requests += 1
+        if request.kind in OWN_ALLOW and not self._opened_by_operator(request):
+            decision = Decision.deny(
+                f"{request.kind} is not allowed on {self.target.name}", rule=f"target {self.target.name}"
+            )
+        else:
+            decision = self._decide(PolicyRequest(request, self.principal, self.target, self))
+        if decision.effect is Effect.DENY:
+            self._note_decision(request, decision)
+        return decision
+
+    def _opened_by_operator(self, request: Request) -> bool:
+        allows = getattr(self.target.options, "allows", None)
+        return allows is not None and allows(request) is True
+
+    async def held(self, request: Request, decision: Decision) -> Decision:
+        """Wait for whoever decides on a held request. Cancelling withdraws the question; doubt is a deny."""
+        self.record("held", {"kind": request.kind, "rule": decision.rule, "reason": decision.reason})
+        DECISIONS.labels(self.connection.protocol, "hold").inc()
+        if self.notice is not None:
+            self.notice(decision.reason)
+        if decision.wait is None:
+            final = Decision.deny(f"{decision.rule}: nobody can approve this", rule=decision.rule)
+        else:
+            final = await decision.wait()
+        if final.effect is Effect.HOLD:
+            final = Decision.deny(f"{decision.rule}: no decision", rule=decision.rule)
+        self._note_decision(request, final)
+        return final
+
+    def _note_decision(self, request: Request, decision: Decision) -> None:
+        if decision.effect is Effect.DENY:
+            self.denied_requests += 1
+            DECISIONS.labels(self.connection.protocol, "deny").inc()
+        self.record(
+            "decision",
+            {
+                "kind": request.kind,
+                "channel": request.channel,
+                "text": request.text[:1_000],
+                "effect": decision.effect.value,
+                "rule": decision.rule,
+                "reason": decision.reason,
+            },
+        )
+
+    def record(self, kind: str, body: Mapping[str, object]) -> None:
+        """Record one of the gateway's own frames (CBOR). Raises `RecordingFailed`."""
+        self.recorder.append(GATEWAY, kind, cbor2.dumps(body))
+        if self._watchers:
+            self._show(Frame(GATEWAY, kind, cbor2.dumps(body)))
+
+    def sent(self, side: Side, nbytes: int, frames: int = 1) -> None:
+        """Count what was put on the wire; `side` is who said it. Whoever forwards calls this."""
+        self.wire.frames[side] += frames
+        self.wire.data[side] += nbytes
+
+    async def room(self) -> None:
+        """Wait until the recorder's backlog allows reading on. Returns at once while it does."""
+        if self.recorder.full:
+            await self.recorder.room()
+
+    # -- who looks on, and the end -----------------------------------------------------------------------
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        """Show every frame from now on to `watcher`; gives the call that stops it."""
+        self._watchers.append(watcher)
+
+        def stop() -> None:
+            if watcher in self._watchers:
+                self._watchers.remove(watcher)
+
+        return stop
+
+    def _show(self, frame: Frame) -> None:
+        t = int((time.time() - self.started) * 1e6)
+        for watcher in tuple(self._watchers):
+            watcher(self.requests, t, frame)
+
+    def end(self, denied: Denied) -> None:
+        """End the session from outside (kill, expiry, revocation, shutdown). The first reason stands."""
+        if self.denied is None:
+            self.denied = denied
+            self.ending.set()
+            for callback in tuple(self._callbacks):
+                callback()
+
+    def on_end(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when the session is ended from outside; at once if it was already."""
+        self._callbacks.append(callback)
+        if self.denied is not None:
+            callback()
+
+    def on_finish(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when the recording has been closed, however the session ended."""
+        self._finished.append(callback)
+
+    def finished(self) -> None:
+        """The recording is closed: let go of everybody who looked on."""
+        self._watchers.clear()
+        for callback in tuple(self._finished):
+            callback()
+
+    async def killed(self) -> Denied:
+        """Wait until the session must end; gives the reason. For drivers, which say it themselves."""
+        await self.ending.wait()
+        assert self.denied is not None
+        return self.denied

@@ -1,0 +1,124 @@
+"""Answers a relay's asks: who is this, where to, TLS here. The one place where a relay meets the door."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, assert_never
+
+import trio
+
+from recgate.errors import LocalProtocolError, RecgateError, RemoteProtocolError, UpstreamFailed
+from recgate.sansio.asks import (
+    Ask,
+    LoggedIn,
+    Login,
+    Reply,
+    Route,
+    Routed,
+    ScramLookedUp,
+    ScramLookup,
+    StartTls,
+    TlsDone,
+)
+from recgate.sansio.frames import CLIENT
+from recgate.session import Session
+from recgate.tls import channel_binding, client_context
+from recgate.wire import Wire, WireClosed
+
+if TYPE_CHECKING:
+    from recgate.pump import Pump
+
+__all__ = ["Switchboard"]
+
+UPSTREAM_LOGIN: Final = 20.0  # seconds for the target's handshake after the dial
+
+
+class Switchboard:
+    """Connects one relay's asks to the door. A no ends the connection, in the protocol's own words."""
+
+    def __init__(self, pump: Pump, deadline: trio.CancelScope) -> None:
+        self._pump = pump
+        self._deadline = deadline
+        self._who: LoggedIn | None = None
+        self.connecting = True
+
+    def connected(self) -> None:
+        """The first frame passes, so both handshakes are over: only the session's own limits apply now."""
+        self.connecting = False
+        self._deadline.deadline = float("inf")
+
+    async def connect(self, ask: Ask) -> None:
+        """Answer one ask. Raises the `RecgateError` behind a no, after the relay has its `Denied`."""
+        try:
+            reply = await self._reply(ask)
+        except RecgateError as exc:
+            self._pump.relay.answer(ask, self._pump.denied_by(exc))
+            raise
+        self._pump.relay.answer(ask, reply)
+
+    async def _reply(self, ask: Ask) -> Reply:
+        if isinstance(ask, Login):
+            self._who = await self._pump.door.login(ask.name, ask.evidence)
+            return self._who
+        if isinstance(ask, ScramLookup):
+            return ScramLookedUp(await self._pump.door.scram_keys(ask.name))
+        if isinstance(ask, Route):
+            return await self._route(ask)
+        if isinstance(ask, StartTls):
+            return await self._start_tls(ask)
+        assert_never(ask)
+
+    async def _route(self, ask: Route) -> Reply:
+        pump, who = self._pump, self._who
+        if who is None:
+            raise RemoteProtocolError("a route before a login")
+        self._deadline.deadline = float("inf")  # whoever must approve may take longer than a handshake
+        session = await pump.door.open(replace(who, target=ask.target), ask.details)
+        pump.session = session
+        upstream = Wire(await pump.door.dial())
+        self._deadline.deadline = trio.current_time() + UPSTREAM_LOGIN
+        pump.opened(session, upstream)
+        return Routed(session.target, session.credential, session.id)
+
+    async def _start_tls(self, ask: StartTls) -> TlsDone:
+        pump = self._pump
+        if ask.leftover and not ask.replay:
+            # Bytes sent in the clear behind the request for TLS would be read as if they had come inside it.
+            raise RemoteProtocolError("plaintext behind the request for TLS")
+        wire = pump.wires[ask.side]
+        if not pump.flush():
+            await wire.drain()
+        if ask.side is CLIENT:
+            context = pump.door.server_tls(ask.alpn)
+            await wire.start_tls(context, server_side=True, leftover=ask.leftover)
+            pump.door.connection = replace(pump.door.connection, tls=True)
+        else:
+            assert pump.session is not None
+            context = self._upstream_context(pump.session)
+            try:
+                await wire.start_tls(
+                    context, server_side=False, server_name=ask.server_name, leftover=ask.leftover
+                )
+            except WireClosed as exc:
+                raise UpstreamFailed(f"{pump.session.target.name}: {exc}") from None
+        return self._tls_done(ask, wire)
+
+    def _upstream_context(self, session: Session) -> ssl.SSLContext:
+        options = session.target.options
+        mode, ca = getattr(options, "tls", "verify-full"), getattr(options, "ca", None)
+        context = client_context(mode, ca=ca, credential=session.credential)
+        if context is None:
+            raise LocalProtocolError("the relay asked for TLS to a target that is configured without")
+        return context
+
+    def _tls_done(self, ask: StartTls, wire: Wire) -> TlsDone:
+        tls = wire.tls
+        assert tls is not None
+        alpn = tls.selected_alpn_protocol() or ""
+        if ask.alpn and alpn != ask.alpn:
+            raise RemoteProtocolError(f"TLS without the protocol name {ask.alpn!r} (ALPN)")
+        if ask.side is CLIENT:
+            return TlsDone(alpn, self._pump.door.server_binding())
+        der = tls.getpeercert(binary_form=True) or b""
+        return TlsDone(alpn, channel_binding(der) if der else b"", der)

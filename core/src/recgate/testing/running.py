@@ -1,0 +1,153 @@
+"""A relay under the core's real pump, with sockets at both ends and a recorder in memory."""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import socket
+import termios
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Protocol, cast
+
+import trio
+import trio.testing
+
+from recgate.decisions import ALLOW, Decision
+from recgate.model import TargetInfo
+from recgate.providers import PolicyRequest, Stage
+from recgate.pump import Pump
+from recgate.sansio.frames import CLIENT, UPSTREAM, Side
+from recgate.sansio.relay import Relay
+from recgate.testing.fakes import FakeDoor
+from recgate.testing.playbook import Say
+from recgate.wire import Wire
+
+__all__ = ["RunningRelay"]
+
+PATIENCE = 20.0  # seconds a test waits for bytes before it fails
+
+
+class _Script(Protocol):
+    @property
+    def opening(self) -> Sequence[Say]: ...
+    def make_relay(self) -> Relay: ...
+    def target(self) -> TargetInfo: ...
+
+
+class RunningRelay:
+    """An open session under the pump: `say` plays either end, `received` gives what that end got."""
+
+    def __init__(
+        self, script: _Script, *, waits: bool = False, stage: object = None, decision: Decision | None = None
+    ) -> None:
+        def decide(request: PolicyRequest) -> Decision:
+            return decision if decision is not None else ALLOW
+
+        self._script = script
+        self.door = FakeDoor(
+            script.target(),
+            decide=cast("Callable[[PolicyRequest], Decision]", decide),
+            stage=cast("Stage | None", stage),
+        )
+        self._client, near = socket.socketpair()
+        self._near = near
+        self._waits = waits
+        self._wire = Wire(near)
+        self._ends = {CLIENT: self._client, UPSTREAM: self.door.far}
+        for end in self._ends.values():
+            end.setblocking(False)
+        self._got = {CLIENT: bytearray(), UPSTREAM: bytearray()}
+        self._scope = trio.CancelScope()
+        self.ended = trio.Event()
+        self.reason = ""
+        self._nursery_manager = trio.open_nursery()
+        self._nursery: trio.Nursery | None = None
+
+    async def __aenter__(self) -> RunningRelay:
+        self._nursery = await self._nursery_manager.__aenter__()
+        self._nursery.start_soon(self._run)
+        for say in self._script.opening:
+            await self.say(say)
+            await trio.testing.wait_all_tasks_blocked()
+        for side in (CLIENT, UPSTREAM):
+            self._take(side)
+            self._got[side].clear()
+        if self._waits:
+            assert self.door.session is not None
+            self.door.session.waits = self.door.recorder.waits = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self._scope.cancel()
+        await self._nursery_manager.__aexit__(kind, exc, tb)
+        for end in (*self._ends.values(), self._near):
+            end.close()
+        self.door.close()
+
+    async def _run(self) -> None:
+        with self._scope:
+            with trio.CancelScope() as deadline:
+                pump = Pump(self._script.make_relay(), self._wire, self.door, deadline)  # pyright: ignore[reportArgumentType]
+                try:
+                    await pump.run()
+                finally:
+                    for wire in pump.wires.values():
+                        wire.close()
+                    self.reason = pump.reason
+                    await self.door.finish(pump.reason)
+        self.ended.set()
+
+    def cancel(self) -> None:
+        """Cancel the session from outside."""
+        self._scope.cancel()
+
+    async def say(self, say: Say) -> None:
+        """Send bytes from one end."""
+        end = self._ends[say.side]
+        if not say.data:
+            end.shutdown(socket.SHUT_WR)
+        data = memoryview(say.data)
+        while data:
+            try:
+                data = data[end.send(data) :]
+            except BlockingIOError:
+                await trio.lowlevel.wait_writable(end)
+        await trio.lowlevel.checkpoint()
+
+    def _take(self, side: Side) -> None:
+        while True:
+            try:
+                data = self._ends[side].recv(65536)
+            except (BlockingIOError, ConnectionResetError):
+                return
+            if not data:
+                return
+            self._got[side] += data
+
+    def received(self, side: Side) -> bytes:
+        """What that end has got since the session opened."""
+        self._take(side)
+        return bytes(self._got[side])
+
+    async def until(self, side: Side, count: int) -> bytes:
+        """Wait until that end has got at least `count` bytes."""
+        with trio.fail_after(PATIENCE):
+            while len(self.received(side)) < count:
+                await trio.lowlevel.wait_readable(self._ends[side])
+        return bytes(self._got[side])
+
+    async def until_contains(self, side: Side, part: bytes) -> None:
+        """Wait until that end has got `part`."""
+        with trio.fail_after(PATIENCE):
+            while part not in self.received(side):
+                await trio.lowlevel.wait_readable(self._ends[side])
+
+    def unread(self, side: Side) -> int:
+        """Bytes from that end that the gateway has left with the kernel."""
+        sock = self._near if side is CLIENT else self.door.near
+        count = array.array("i", [0])
+        fcntl.ioctl(sock.fileno(), termios.FIONREAD, count)
+        return count[0]
