@@ -94,6 +94,11 @@ def _options(
             read.problems.add((*path, "protocol"), wrong, suggestion(protocol, read.registry.protocols))
             return None, "require"
         model, default_tls = provider.listener_options, provider.default_listener_tls
+    shadowed = _CORE_KEYS & set(model.model_fields)
+    if shadowed:
+        wrong = f"the plugin of {protocol} claims keys that are the core's: {', '.join(sorted(shadowed))}"
+        read.problems.add(path, wrong, "Install a version of it that fits this recgate")
+        return None, "require"
     known = _CORE_KEYS | set(model.model_fields)
     for key in [key for key in own if key not in known]:
         del own[key]

@@ -132,7 +132,7 @@ class _Reading:
 
 
 def _present(value: T | None) -> T:
-    assert value is not None  # noqa: S101 - a None has left a problem behind, and `finish` has raised
+    assert value is not None
     return value
 
 

@@ -119,7 +119,7 @@ class GatewayKeys:
         return self._own[1] if self._own else self.directory / "gate.key"
 
     def renew_tls(self) -> bool:
-        """Issue the listeners' certificate if it is missing, near its end, or for other hosts; say if it was."""
+        """Issue the listeners' certificate if it is missing, ends soon, or is for other hosts; say if it was."""
         ca_key_path = self._path("ca.key")
         ca_key = load_ec_key(read_or_create(ca_key_path, new_ec_key), ca_key_path)
         ca = self._ca(ca_key)

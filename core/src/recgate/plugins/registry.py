@@ -65,7 +65,10 @@ class Registry:
     def __init__(
         self, extra: Mapping[str, ModuleType] | None = None, path: Sequence[str] | None = None
     ) -> None:
-        self._candidates = discover(extra, path)
+        self._prepare(discover(extra, path))
+
+    def _prepare(self, candidates: dict[str, list[Candidate]]) -> None:
+        self._candidates = candidates
         self._pm = pluggy.PluginManager(PROJECT)
         self._pm.add_hookspecs(hookspecs)
         self._config: Configuration | None = None
@@ -81,6 +84,12 @@ class Registry:
         registry.load(config.plugins)
         registry.bind(config)
         return registry
+
+    def alone(self) -> Registry:
+        """Give an empty registry over the same candidates, to look at a plugin without loading it here."""
+        other = Registry.__new__(Registry)
+        other._prepare(self._candidates)
+        return other
 
     def bind(self, config: Configuration) -> None:
         """Say which configuration providers are built from: one per registry; a reload makes a new one."""

@@ -1,0 +1,23 @@
+"""Which command is where: module, attribute, and the line of help that needs no import."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["COMMANDS"]
+
+COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
+    "config": ("recgate.cli.config", "config", "Check the configuration, or print its JSON Schema."),
+    "demo": ("recgate.cli.demo", "demo", "Start a gateway with real targets behind it, to try it out."),
+    "export": ("recgate.cli.export", "export", "Write a recording as asciicast, csv or jsonl."),
+    "kill": ("recgate.cli.watch", "kill", "End a live session."),
+    "plugins": ("recgate.cli.plugins", "plugins", "Which plugins there are and what each provides."),
+    "replay": ("recgate.cli.replay", "replay", "Play a recording in this terminal."),
+    "search": ("recgate.cli.search", "search", "Search over all recordings."),
+    "serve": ("recgate.cli.serve", "serve", "Run the gateway."),
+    "sessions": ("recgate.cli.sessions", "sessions", "List sessions."),
+    "show": ("recgate.cli.show", "show", "Show a session's transcript."),
+    "targets": ("recgate.cli.targets", "targets", "What can be reached, and the line to type for each."),
+    "verify": ("recgate.cli.verify", "verify", "Check recordings: complete, missing, altered, and where."),
+    "watch": ("recgate.cli.watch", "watch", "Look into a live session."),
+}
