@@ -69,7 +69,8 @@ def test_the_process_is_not_root_and_says_so_by_number():
 
 
 def test_the_command_that_it_starts_exists():
-    (entry,), (command,) = (json.loads(value) for value in values("ENTRYPOINT")), json.loads(values("CMD")[0])
+    (entry,) = json.loads(values("ENTRYPOINT")[0])
+    (command,) = json.loads(values("CMD")[0])
     shown = subprocess.run(
         [tree.ROOT / ".venv" / "bin" / entry, command, "--help"], check=True, capture_output=True, text=True
     ).stdout

@@ -1,5 +1,6 @@
 """The rules of style, executed: every Python file of the workspace is held to them here."""
 
+import functools
 import re
 import statistics
 from collections import Counter
@@ -10,8 +11,8 @@ import pytest
 from tests.workspace import source_rules as rules
 from tests.workspace import tree
 
-# Modules that ship without a test file of their own name. Each says where it is tested instead; a line that
-# is no longer true fails.
+# Modules that ship without a test named for them or importing them. Each says where it is tested instead; a
+# line that is no longer needed fails.
 TESTED_ELSEWHERE: dict[str, str] = {}
 
 # (rule, what it is run on)
@@ -61,18 +62,18 @@ def test_test_module_names_are_unique():
     assert [name for name, count in names.items() if count > 1] == []
 
 
-def test_every_module_with_logic_has_its_test_beside_it():
-    missing = []
-    for path in tree.sources():
-        if not rules.has_logic(tree.read(path)) or _test_of(path) or str(path) in TESTED_ELSEWHERE:
-            continue
-        missing.append(f"{path}: no tests/test_{_subject(path)}.py beside it")
+def test_every_module_with_logic_has_a_test_of_its_own():
+    untested = [
+        f"{path}: no test_{_subject(path)}.py beside it, and no test imports it"
+        for path in tree.sources()
+        if rules.has_logic(tree.read(path)) and not _tests_of(path) and str(path) not in TESTED_ELSEWHERE
+    ]
 
-    assert not missing, "\n".join(missing)
+    assert not untested, "\n".join(untested)
 
 
 def test_exemptions_are_still_needed():
-    stale = [name for name in TESTED_ELSEWHERE if Path(name) not in tree.sources() or _test_of(Path(name))]
+    stale = [name for name in TESTED_ELSEWHERE if Path(name) not in tree.sources() or _tests_of(Path(name))]
 
     assert not stale
 
@@ -148,9 +149,20 @@ def _subject(path: Path) -> str:
     return path.parent.name if path.stem == "__init__" else path.stem
 
 
-def _test_of(path: Path) -> list[Path]:
-    """Find the tests named for a module: test_NAME.py, test_WHERE_NAME.py, or test_NAME_PART.py."""
-    distribution = Path(*path.parts[: path.parts.index("src")])
+def _tests_of(path: Path) -> list[Path]:
+    """Find the tests of a module: named for it (whole or in part), or reaching for it by its name."""
+    top = path.parts.index("src")
+    beside = Path(*path.parts[:top], "tests")
+    dotted = ".".join(path.with_suffix("").parts[top + 1 :]).removesuffix(".__init__")
     named = re.compile(rf"test_(?:\w+_)?{re.escape(_subject(path))}(?:_\w+)?\.py")
-    beside = [test for test in tree.tests() if test.is_relative_to(distribution / "tests")]
-    return [test for test in beside if named.fullmatch(test.name) and "def test_" in tree.read(test)]
+    return [
+        test
+        for test in tree.tests()
+        if "def test_" in tree.read(test)
+        and ((test.is_relative_to(beside) and named.fullmatch(test.name)) or dotted in _imports(test))
+    ]
+
+
+@functools.cache
+def _imports(path: Path) -> frozenset[str]:
+    return frozenset(name for _, name in rules.imported(tree.read(path)))
