@@ -237,6 +237,10 @@ class RecordingStore(Protocol):
         """Every session id that has objects, oldest first."""
         ...
 
+    def seal(self, session: str) -> None:
+        """Make a recording that has ended read-only, as far as the store can. Raises `RecordingFailed`."""
+        ...
+
     def check(self) -> None:
         """Raise `RecordingFailed` unless it can be written to now. Asked before a session opens."""
         ...

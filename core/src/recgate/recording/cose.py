@@ -7,8 +7,9 @@ be taken for one over something else.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 import cbor2
 from cryptography.exceptions import InvalidSignature
@@ -72,10 +73,13 @@ def read_signed(value: object, content_type: str) -> Signed:
     """
     if not isinstance(value, cbor2.CBORTag) or value.tag != _TAG_SIGN1:
         raise RecordingDamaged("a signed item is not a COSE_Sign1")
-    protected, unprotected, payload, signature = as_list(value.value, "a COSE_Sign1", 4)
+    content: object = value.value
+    # What stands in a tag is decoded to immutable types.
+    parts = list(cast("tuple[object, ...]", content)) if isinstance(content, tuple) else content
+    protected, unprotected, payload, signature = as_list(parts, "a COSE_Sign1", 4)
     if not (isinstance(protected, bytes) and isinstance(payload, bytes) and isinstance(signature, bytes)):
         raise RecordingDamaged("a COSE_Sign1 has parts of other types")
-    if unprotected != {}:
+    if not isinstance(unprotected, Mapping) or unprotected:
         raise RecordingDamaged("a COSE_Sign1 has an unprotected header, which nobody signed")
     header = Fields(decode_strict(protected, "a protected header"), "a protected header")
     if header.take(_ALG) != _EDDSA or header.take(_CONTENT_TYPE) != content_type:

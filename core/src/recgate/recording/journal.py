@@ -283,7 +283,7 @@ class Journal:
     def close(self, end: Mapping[str, object]) -> tuple[Part, bool]:
         """Write the `closed` frame and accept nothing more.
 
-        Gives the last part, and whether the frame is in the preallocated record because the disk took no more.
+        Gives the last part, and whether the frame is in the preallocated record: the disk took no more.
 
         Raises:
             RecordingFailed: not even that could be written; the recording ends without a reason.

@@ -58,7 +58,7 @@ HEAD_BYTES: Final = CLOSING_OFFSET + CLOSING_BYTES
 # No part is ever numbered so: the closing record has a nonce space of its own.
 CLOSING_PART: Final = 0xFFFF_FFFF
 # CRC-32C of bytes, in C. The package has no types.
-crc32c: Final[Callable[[bytes], int]] = google_crc32c.value  # pyright: ignore[reportUnknownMemberType]
+crc32c: Final[Callable[[bytes], int]] = google_crc32c.value  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 _VERSION: Final = 1
 _PART_SUFFIX: Final = ".part"
 

@@ -1,0 +1,220 @@
+"""A segment: `open, block…, seal`, built from frames and taken apart again.
+
+    open  = [1, segment, prev, wraps, original-wraps]
+    block = [2, n, content]              ; zstd over frames; ciphertext over that once there are recipients
+    seal  = [3, COSE_Sign1]
+
+Building is deterministic: the same frames, keys and clock give the same bytes, so that a segment whose storing
+failed half-way can be stored again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import zstandard
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from recgate.errors import RecordingDamaged
+from recgate.recording.cbor import as_list, decode_strict, encode
+from recgate.recording.commitments import leaf_hash, merkle_root
+from recgate.recording.cose import Signed
+from recgate.recording.frames import RecordedFrame, decode_block, encode_frame, encode_uint, skip_head
+from recgate.recording.limits import BLOCK_BYTES, MAX_BLOCK, MAX_ITEM, MAX_SEGMENT
+from recgate.recording.seal import End, Recovered, Seal, read_seal, sign_seal
+
+__all__ = ["Place", "Segment", "build_segment", "count_sides", "digest", "read_segment", "segment_name"]
+
+_LEVEL: Final = 1  # -3 gains nothing on rows and terminals, and costs half the speed
+_MAX_WINDOW: Final = 1 << 27
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a segment stands: its session (16 bytes), its number, and the digest of the item before it."""
+
+    session: bytes
+    segment: int
+    prev: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A segment taken apart. Its seal may be believed only after `signed.verify`.
+
+    `stored` is the digest over the bytes before the seal as they are, `seal_digest` what the next `prev` must be.
+    """
+
+    place: Place
+    blocks: tuple[memoryview, ...]
+    seal: Seal
+    signed: Signed
+    stored: bytes
+    seal_digest: bytes
+
+    def frames(self) -> Iterator[RecordedFrame]:
+        """Give the frames, one block in memory at a time. Raises `RecordingDamaged`."""
+        room = MAX_SEGMENT
+        for number, block in enumerate(self.blocks):
+            try:
+                content = _decompress(block, room)
+                room -= len(content)
+                yield from decode_block(content)
+            except RecordingDamaged as error:
+                raise RecordingDamaged(f"block {number}: {error}") from None
+
+
+def segment_name(number: int) -> str:
+    """Name a segment as an object in a store."""
+    return f"{number:06d}.seg"
+
+
+def digest(item: bytes | memoryview) -> bytes:
+    """Give the SHA-256 by which the next item names this one."""
+    return hashlib.sha256(item).digest()
+
+
+def count_sides(frames: Sequence[RecordedFrame]) -> tuple[tuple[int, int], ...]:
+    """Count [frames, bytes] per side."""
+    counts, sizes = [0, 0, 0], [0, 0, 0]
+    for frame in frames:
+        counts[frame.side] += 1
+        sizes[frame.side] += len(frame.data)
+    return tuple(zip(counts, sizes, strict=True))
+
+
+def build_segment(
+    place: Place,
+    frames: Sequence[RecordedFrame],
+    key: Ed25519PrivateKey,
+    *,
+    wall: int,
+    following: bytes | None,
+    end: End | None = None,
+    recovered: Recovered | None = None,
+) -> tuple[bytes, bytes]:
+    """Seal frames that have their salts. Gives the segment's bytes and the digest of its seal.
+
+    `following` is the next segment's public key. `key` signs: the segment's own, or the identity key if recovered.
+    """
+    opening: list[object] = [1, place.segment, place.prev, [], []]
+    body = bytearray(encode(opening))
+    leaves: list[bytes] = []
+    compressor = zstandard.ZstdCompressor(level=_LEVEL)
+    for number, block in enumerate(_blocks(frames, leaves)):
+        content = compressor.compress(block)
+        body += b"\x83\x02" + encode_uint(number) + encode_uint(len(content), 0x40) + content
+    seal = Seal(
+        session=place.session,
+        segment=place.segment,
+        first=frames[0].seq,
+        count=len(frames),
+        sides=count_sides(frames),
+        root=merkle_root(leaves),
+        stored=hashlib.sha256(body).digest(),
+        prev=place.prev,
+        wall=wall,
+        mono=frames[-1].t,
+        next=following,
+        end=end,
+        recovered=recovered,
+    )
+    item = sign_seal(seal, key)
+    return bytes(body + item), digest(item)
+
+
+def _blocks(frames: Sequence[RecordedFrame], leaves: list[bytes]) -> Iterator[bytes]:
+    """Give the encoded frames in blocks, and append each frame's leaf."""
+    sources: dict[tuple[int, int, str], bytes] = {}
+    pending: list[bytes] = []
+    size = 0
+    for frame in frames:
+        leaves.append(leaf_hash(frame, sources))
+        encoded = encode_frame(frame, sources)
+        if pending and size + len(encoded) > BLOCK_BYTES:
+            yield b"".join(pending)
+            pending, size = [], 0
+        pending.append(encoded)
+        size += len(encoded)
+    if pending:
+        yield b"".join(pending)
+
+
+def read_segment(data: bytes) -> Segment:
+    """Take a segment apart, from bytes that anybody may have written.
+
+    Raises:
+        RecordingDamaged: it is not a segment of this format. Says at which byte.
+    """
+    if len(data) > MAX_SEGMENT:
+        raise RecordingDamaged(f"a segment of {len(data)} bytes is above the limit of {MAX_SEGMENT}")
+    view = memoryview(data)
+    offset = _end_of_small(data, 0)
+    opening = as_list(decode_strict(data[:offset], "the opening"), "the opening", 5)
+    if opening[0] != 1 or type(opening[1]) is not int or type(opening[2]) is not bytes:
+        raise RecordingDamaged("a segment does not begin with its opening")
+    if opening[3] != [] or opening[4] != []:
+        raise RecordingDamaged("the segment is encrypted to recipients, which this version cannot read")
+    blocks: list[memoryview] = []
+    while data[offset : offset + 2] == b"\x83\x02":
+        number, start = skip_head(data, offset + 2)
+        length, begin = skip_head(data, start)
+        end = begin + length
+        head = b"\x83\x02" + encode_uint(number) + encode_uint(length, 0x40)
+        if data[offset:begin] != head or number != len(blocks) or end > len(data):
+            raise RecordingDamaged(f"block {len(blocks)} is malformed at byte {offset}")
+        blocks.append(view[begin:end])
+        offset = end
+    if not blocks:
+        raise RecordingDamaged(f"there is no block at byte {offset}")
+    end = _end_of_small(data, offset)
+    if end != len(data):
+        raise RecordingDamaged(f"{len(data) - end} bytes follow the seal at byte {end}")
+    seal, signed = read_seal(data[offset:end])
+    place = Place(seal.session, opening[1], opening[2])
+    if (seal.segment, seal.prev) != (place.segment, place.prev):
+        raise RecordingDamaged("the opening and the seal name different places")
+    return Segment(place, tuple(blocks), seal, signed, digest(view[:offset]), digest(view[offset:end]))
+
+
+def _end_of_small(data: bytes, offset: int) -> int:
+    """Find the end of the item at `offset` by its heads alone: the opening and the seal, at most `MAX_ITEM` long."""
+    start, open_items = offset, 1
+    while open_items:
+        if offset >= len(data):
+            raise RecordingDamaged(f"the segment ends inside an item, at byte {len(data)}")
+        major = data[offset] >> 5
+        argument, offset = skip_head(data, offset)
+        open_items -= 1
+        if major in (2, 3):
+            offset += argument
+        elif major in (4, 5):
+            open_items += argument * (major - 3)
+        elif major == 6:
+            open_items += 1
+        # Every item takes a byte at least, so a count beyond the limit is a lie that must not be walked.
+        if offset - start + open_items > MAX_ITEM:
+            raise RecordingDamaged(f"the item at byte {start} is longer than {MAX_ITEM} bytes")
+    if offset > len(data):
+        raise RecordingDamaged(f"the segment ends inside an item, at byte {len(data)}")
+    return offset
+
+
+def _decompress(content: memoryview, room: int) -> bytes:
+    """Decompress one block, whose declared size is looked at before a byte is allocated for it.
+
+    `room` is what is left of the segment's own limit: many small blocks that each grow large are one bomb.
+    """
+    try:
+        size = zstandard.frame_content_size(content)
+        limit = min(room, MAX_BLOCK)
+        if not 0 < size <= limit:
+            raise RecordingDamaged(f"it declares {size} bytes, and the limit is {limit}")
+        return zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW).decompress(
+            content, allow_extra_data=False
+        )
+    except (zstandard.ZstdError, MemoryError, ValueError) as error:
+        raise RecordingDamaged(f"it cannot be decompressed: {error}"[:200]) from None
