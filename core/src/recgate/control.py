@@ -1,8 +1,8 @@
 """`data_dir/control.sock`: how the gateway's own machine reaches what is live: list, watch, kill, reload.
 
 Newline-delimited JSON. One request a connection: {"do": "sessions" | "watch" | "kill" | "reload", …}; answers are
-JSON lines, the last of which has "done" or "error". Only root and the gateway's own user are heard (peer credentials), and
-what they do is audited as `local:<uid>`.
+JSON lines, the last of which has "done" or "error". Only root and the gateway's own user are heard (peer
+credentials), and what they do is audited as `local:<uid>`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import socket
 import struct
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import trio
 
@@ -153,10 +153,10 @@ async def _read_request(stream: trio.SocketStream) -> Mapping[str, object] | Non
             return None
         data += more
     try:
-        request = json.loads(data)
+        request: object = json.loads(data)
     except ValueError:
         return None
-    return request if isinstance(request, dict) else None
+    return cast("Mapping[str, object]", request) if isinstance(request, dict) else None
 
 
 async def _say(stream: trio.SocketStream, line: Mapping[str, object]) -> None:

@@ -41,7 +41,7 @@ def deny_overrides(policies: Sequence[Policy]) -> Callable[[PolicyRequest], Deci
             try:
                 decision = policy.decide(request)
                 effect = decision.effect
-            except Exception as exc:  # a policy's doubt refuses this request, whatever it raised (law 3)
+            except Exception as exc:  # noqa: BLE001 - a policy's doubt refuses this request, whatever it raised (law 3)
                 reason = f"policy {policy.name} failed ({type(exc).__name__}); the request is refused"
                 return Decision.deny(reason, rule=policy.name)
             if effect is Effect.DENY:
@@ -86,5 +86,5 @@ async def broadcast(
     for provider in providers:
         try:
             await tell(provider)
-        except Exception as exc:  # observers alone are isolated (architecture: doubt means deny elsewhere)
+        except Exception as exc:  # noqa: BLE001 - observers alone are isolated (architecture: doubt means deny elsewhere)
             failed(provider, exc)

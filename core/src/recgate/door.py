@@ -35,6 +35,7 @@ from recgate.model import (
     PasswordEvidence,
     ScramEvidence,
     ScramKeys,
+    TargetInfo,
 )
 from recgate.providers import Lease, Vault
 from recgate.sansio.asks import Denied, LoggedIn
@@ -282,9 +283,13 @@ class Door:
     # -- where to --------------------------------------------------------------------------------------
 
     async def dial(self) -> socket.socket:
-        """Connect to the target; gives a non-blocking socket. Raises `UpstreamFailed`."""
+        """Connect to the session's target; gives a non-blocking socket. Raises `UpstreamFailed`."""
         assert self.session is not None
-        info, limit = self.session.target, self.gateway.config.limits.dial_timeout
+        return await self.dial_for(self.session.target)
+
+    async def dial_for(self, info: TargetInfo) -> socket.socket:
+        """Connect to a target. Raises `UpstreamFailed`."""
+        limit = self.gateway.config.limits.dial_timeout
         try:
             with trio.fail_after(limit):
                 stream = await trio.open_tcp_stream(info.host, info.port)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import structlog
 import trio
@@ -76,10 +76,12 @@ class Gateway:
         self.keys.prepare()
         self.certificate = ServerCertificate(self.keys)
         self.guard = LoginGuard()
+        self.cancel_guard = LoginGuard()
         self.audit = AuditTrail(registry.observers)
         self.recording = RecordingService(config, registry.store, self.keys)
         self.live: dict[str, Session] = {}
         self.bound: list[Bound] = []
+        self._emptied: trio.Event | None = None
         self.background: trio.Nursery  # lease keepers; opened by `run`
 
     @property
@@ -131,8 +133,9 @@ class Gateway:
         with trio.move_on_after(DRAIN, shield=True):
             for session in tuple(self.live.values()):
                 session.end(Denied("the gateway is shutting down", "shutdown", session.id))
-            while self.live:
-                await trio.sleep(0.05)  # sessions leave `live` from their own tasks; the deadline is above
+            if self.live:
+                self._emptied = trio.Event()
+                await self._emptied.wait()  # `closed` sets it; the deadline is above
 
     def reload(self) -> None:
         """Read the configuration again. A bad file keeps the old one and raises `ConfigurationError`.
@@ -173,6 +176,8 @@ class Gateway:
         """A session's recording is closed: it is no longer live."""
         if self.live.pop(session.id, None) is None:
             return
+        if not self.live and self._emptied is not None:
+            self._emptied.set()
         protocol = session.connection.protocol
         SESSIONS_LIVE.labels(protocol).dec()
         SESSIONS.labels(protocol, reason.partition(":")[0]).inc()
@@ -228,8 +233,7 @@ class _Serving:
             reason = "shutdown"
             raise
         except Exception as exc:  # the session boundary (law 7): this session ends, the others do not notice
-            failures = tuple(exc.exceptions) if isinstance(exc, ExceptionGroup) else (exc,)
-            reason = f"error: {', '.join(type(each).__name__ for each in failures)}"
+            reason = f"error: {_names(exc)}"
             log.error("session.crashed", peer=peer, protocol=info.protocol, exc_info=exc)
             self.gateway.audit.emit("session.crashed", protocol=info.protocol, source=peer, reason=reason)
         finally:
@@ -243,8 +247,9 @@ class _Serving:
             return session.end_reason or "client-closed", session.facts
         assert provider.relay is not None
         wire = Wire(sock)
-        with trio.CancelScope(deadline=trio.current_time() + self.settings.handshake_timeout) as deadline:
-            pump = Pump(provider.relay(self.settings.options, door.connection), wire, door, deadline)
+        deadline = trio.CancelScope(deadline=trio.current_time() + self.settings.handshake_timeout)
+        pump = Pump(provider.relay(self.settings.options, door.connection), wire, door, deadline)
+        with deadline:
             try:
                 await pump.run()
             finally:
@@ -253,6 +258,13 @@ class _Serving:
         if deadline.cancelled_caught:
             return "handshake-timeout", {}
         return pump.reason or "client-closed", {}
+
+
+def _names(exc: BaseException) -> str:
+    """The types of what went wrong, without the groups that nurseries wrap them in."""
+    if isinstance(exc, BaseExceptionGroup):
+        return ", ".join(_names(each) for each in cast("BaseExceptionGroup[BaseException]", exc).exceptions)
+    return type(exc).__name__
 
 
 def _is_loopback(peer: str) -> bool:

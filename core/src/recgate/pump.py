@@ -8,7 +8,8 @@ nothing else.
 
 from __future__ import annotations
 
-from typing import Final
+import contextlib
+from typing import Final, cast
 
 import trio
 
@@ -23,7 +24,7 @@ from recgate.errors import (
     UpstreamFailed,
     VaultFailed,
 )
-from recgate.sansio.asks import NEED_DATA, PAUSED, Denied, PeerClosed
+from recgate.sansio.asks import NEED_DATA, PAUSED, Ask, Denied, PeerClosed
 from recgate.sansio.frames import CLIENT, UPSTREAM, Frame, Side
 from recgate.sansio.relay import Relay
 from recgate.session import Session
@@ -35,7 +36,7 @@ __all__ = ["Pump"]
 LINGER: Final = 10.0  # seconds that one side may go on after the other has closed
 FAREWELL: Final = 3.0  # seconds for the client to take the last words
 
-_DENIED_CODES: Final = {
+_DENIED_CODES: Final[dict[type[RecgateError], str]] = {
     AccessDenied: "access",
     AuthenticationFailed: "authentication",
     RecordingFailed: "recording",
@@ -98,6 +99,11 @@ class Pump:
         session.on_end(self._scope.cancel)
         self._nursery.start_soon(self._side, UPSTREAM)
 
+    def stop(self, reason: str) -> None:
+        """End the connection without a word."""
+        self.reason = reason
+        self._scope.cancel()
+
     # -- one side's task -------------------------------------------------------------------------------
 
     async def _side(self, side: Side) -> None:
@@ -142,16 +148,18 @@ class Pump:
         """Handle what the relay has of `side`, without waiting. Gives NEED_DATA, or what must be waited for."""
         next_event = self.relay.next_event
         batch: list[Frame] = []
+        rest: object
         while True:
             event = next_event(side)
-            if event.__class__ is not Frame:
+            if not isinstance(event, Frame):
+                rest = event
                 break
             if event.request is not None:
                 decision = self._decide(event)
                 if decision is not None:
                     if decision.effect is Effect.HOLD:
                         self._held.append(event)
-                        event = decision
+                        rest = decision
                         break
                     batch += self.relay.refuse(event, decision)
                     continue
@@ -165,16 +173,17 @@ class Pump:
                 batch = [session.stages(frame) for frame in batch]
             session.record_frames(batch)
             if session.waits:
-                return _Durable(batch, event)
+                return _Durable(batch, rest)
             self._forward(session, batch)
         if not self.flush():
-            return _Drain(event)
-        return event
+            return _Drain(rest)
+        return rest
 
     def _decide(self, frame: Frame) -> Decision | None:
         """Decide on a frame's request; None is a plain allow."""
         session, request = self.session, frame.request
-        assert session is not None and request is not None
+        assert session is not None
+        assert request is not None
         decision = session.decide(request)
         return None if decision.effect is Effect.ALLOW else decision
 
@@ -222,7 +231,7 @@ class Pump:
         elif isinstance(rest, PeerClosed):
             await self._peer_closed(rest.side)
         else:
-            await self._switchboard.connect(rest)  # pyright: ignore[reportArgumentType] - the asks are what is left
+            await self._switchboard.connect(cast("Ask", rest))  # the asks are what is left
             if not self.flush():
                 await self._drain()
 
@@ -233,7 +242,8 @@ class Pump:
 
     async def _hold(self, side: Side, decision: Decision) -> None:
         session, frame = self.session, self._held.pop()
-        assert session is not None and frame.request is not None
+        assert session is not None
+        assert frame.request is not None
         self._notice(decision.reason)
         final = await session.held(frame.request, decision)
         frames = [frame] if final.effect is Effect.ALLOW else list(self.relay.refuse(frame, final))
@@ -273,12 +283,10 @@ class Pump:
         session = self.session
         if isinstance(words, Frame):
             if session is not None:
-                try:
+                # Where recording itself failed, this refusal is the one thing said without a record: silence
+                # would hide the reason from the client, and nothing of the target is in it.
+                with contextlib.suppress(RecordingFailed):
                     session.record_frames([words])
-                except RecordingFailed:
-                    # The gateway's own refusal is the one thing said without a record: silence would hide the
-                    # reason from the client, and nothing of the target is in it.
-                    pass
                 session.sent(words.side, len(words.data))
             words = words.data
         with trio.move_on_after(FAREWELL, shield=True):

@@ -21,6 +21,7 @@ from recgate.model import ConnectionInfo, Credential, Principal, TargetInfo
 from recgate.providers import PolicyRequest
 from recgate.sansio.asks import Denied
 from recgate.sansio.frames import GATEWAY, Frame, Request, Side
+from recgate.sansio.relay import Relay
 
 if TYPE_CHECKING:
     from recgate.recording.recorder import Recorder
@@ -77,6 +78,7 @@ class Session:
         "notice",
         "principal",
         "recorder",
+        "relay",
         "requests",
         "stages",
         "started",
@@ -101,6 +103,7 @@ class Session:
         self.connection = connection
         self.recorder = recorder
         self.credential = Credential()
+        self.relay: Relay | None = None  # None for drivers
         self.stages: Callable[[Frame], Frame] | None = None
         self.waits: bool = recorder.waits
         self.wire = Counters()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import TYPE_CHECKING, Final
 
 import trio
 
-from recgate.errors import LocalProtocolError, RecgateError, RemoteProtocolError, UpstreamFailed
+from recgate.cancelling import deliver_cancel
+from recgate.errors import RecgateError, RemoteProtocolError, UpstreamFailed
 from recgate.sansio.asks import (
     Ask,
+    Cancel,
     LoggedIn,
     Login,
     Reply,
@@ -22,8 +23,8 @@ from recgate.sansio.asks import (
     TlsDone,
 )
 from recgate.sansio.frames import CLIENT
-from recgate.session import Session
-from recgate.tls import channel_binding, client_context
+from recgate.tls import channel_binding
+from recgate.upstreamtls import upstream_context
 from recgate.wire import Wire, WireClosed
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ class Switchboard:
 
     async def connect(self, ask: Ask) -> None:
         """Answer one ask. Raises the `RecgateError` behind a no, after the relay has its `Denied`."""
+        if isinstance(ask, Cancel):
+            await deliver_cancel(self._pump.door, ask.key)
+            self._pump.stop("cancel-request")
+            return
         try:
             reply = await self._reply(ask)
         except RecgateError as exc:
@@ -57,7 +62,7 @@ class Switchboard:
             raise
         self._pump.relay.answer(ask, reply)
 
-    async def _reply(self, ask: Ask) -> Reply:
+    async def _reply(self, ask: Login | ScramLookup | Route | StartTls) -> Reply:
         if isinstance(ask, Login):
             self._who = await self._pump.door.login(ask.name, ask.evidence)
             return self._who
@@ -65,9 +70,7 @@ class Switchboard:
             return ScramLookedUp(await self._pump.door.scram_keys(ask.name))
         if isinstance(ask, Route):
             return await self._route(ask)
-        if isinstance(ask, StartTls):
-            return await self._start_tls(ask)
-        assert_never(ask)
+        return await self._start_tls(ask)
 
     async def _route(self, ask: Route) -> Reply:
         pump, who = self._pump, self._who
@@ -76,6 +79,7 @@ class Switchboard:
         self._deadline.deadline = float("inf")  # whoever must approve may take longer than a handshake
         session = await pump.door.open(replace(who, target=ask.target), ask.details)
         pump.session = session
+        session.relay = pump.relay
         upstream = Wire(await pump.door.dial())
         self._deadline.deadline = trio.current_time() + UPSTREAM_LOGIN
         pump.opened(session, upstream)
@@ -95,7 +99,7 @@ class Switchboard:
             pump.door.connection = replace(pump.door.connection, tls=True)
         else:
             assert pump.session is not None
-            context = self._upstream_context(pump.session)
+            context = upstream_context(pump.session)
             try:
                 await wire.start_tls(
                     context, server_side=False, server_name=ask.server_name, leftover=ask.leftover
@@ -103,14 +107,6 @@ class Switchboard:
             except WireClosed as exc:
                 raise UpstreamFailed(f"{pump.session.target.name}: {exc}") from None
         return self._tls_done(ask, wire)
-
-    def _upstream_context(self, session: Session) -> ssl.SSLContext:
-        options = session.target.options
-        mode, ca = getattr(options, "tls", "verify-full"), getattr(options, "ca", None)
-        context = client_context(mode, ca=ca, credential=session.credential)
-        if context is None:
-            raise LocalProtocolError("the relay asked for TLS to a target that is configured without")
-        return context
 
     def _tls_done(self, ask: StartTls, wire: Wire) -> TlsDone:
         tls = wire.tls

@@ -7,6 +7,7 @@ kernel would block. TLS runs on memory buffers, so that bytes read before the sw
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import ssl
@@ -112,7 +113,8 @@ class Wire:
 
     def _receive_tls(self) -> bytes | None:
         tls, incoming = self._tls, self._incoming
-        assert tls is not None and incoming is not None
+        assert tls is not None
+        assert incoming is not None
         while True:
             try:
                 data = tls.read(MAX_READ)
@@ -275,18 +277,14 @@ class Wire:
         """Tell the peer that nothing more comes. Call after `drain`."""
         if self._tls is not None:
             # TLS 1.3 has half-close, but peers treat close_notify as the end; the FIN below says the same.
-            try:
+            with contextlib.suppress(ssl.SSLError, ValueError):  # want-read: the peer's own is not awaited
                 self._tls.unwrap()
-            except (ssl.SSLError, ValueError):
-                pass  # want-read: the peer's own close_notify is not awaited
             try:
                 self._flush_tls()
             except WireClosed:
                 return
-        try:
+        with contextlib.suppress(OSError):  # already gone, which is what was wanted
             self.socket.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass  # already gone, which is what was wanted
 
     def close(self) -> None:
         """Close the socket. Idempotent."""

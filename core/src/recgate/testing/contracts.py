@@ -149,7 +149,8 @@ class RelayContract:
         async with self._running() as run:
             run.door.recorder.full = True
             first = next(say for say in self.talk if say.side is CLIENT)
-            await run.say(first)
+            await run.say(first)  # the read that was already waiting may still take this one
+            await trio.testing.wait_all_tasks_blocked()
             await run.say(first)
             await trio.testing.wait_all_tasks_blocked()
             assert run.unread(CLIENT) > 0, (

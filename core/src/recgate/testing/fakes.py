@@ -82,7 +82,7 @@ class FakeDoor:
         *,
         decide: Callable[[PolicyRequest], Decision] = lambda _: ALLOW,
         stage: Stage | None = None,
-        secret: str = "secret",
+        secret: str = "secret",  # noqa: S107
     ) -> None:
         self.target = target
         self.recorder = MemoryRecorder()

@@ -13,8 +13,9 @@ anything else\\n           →    recorded                 →    anything else\
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -55,8 +56,8 @@ class LineTarget(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     forward: tuple[str, ...] = ()
-    tls: str = "disable"
-    ca: str = ""
+    tls: Literal["verify-full", "verify-ca", "require", "disable"] = "disable"
+    ca: Path | None = None
 
     def allows(self, request: Request) -> bool:
         """Whether this door was opened."""

@@ -8,7 +8,7 @@ import socket
 import termios
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Protocol, cast
+from typing import ClassVar, Protocol, cast
 
 import trio
 import trio.testing
@@ -29,8 +29,8 @@ PATIENCE = 20.0  # seconds a test waits for bytes before it fails
 
 
 class _Script(Protocol):
-    @property
-    def opening(self) -> Sequence[Say]: ...
+    opening: ClassVar[Sequence[Say]]
+
     def make_relay(self) -> Relay: ...
     def target(self) -> TargetInfo: ...
 
