@@ -1,0 +1,97 @@
+"""A protocol of two words, to see what the transcript makes of any protocol: `ask N` begins, `done ROWS` completes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import cbor2
+from pydantic import BaseModel
+
+from recgate.providers import ProtocolProvider
+from recgate.recording.frames import RecordedFrame
+from recgate.transcript.entries import Entry
+
+
+class Options(BaseModel):
+    """None."""
+
+
+class TinyTranscriber:
+    """Every line `ask TEXT` of a client frame is a statement; the target's `done ROWS` ends the oldest."""
+
+    def __init__(self, state: bytes | None, rows: bool) -> None:
+        self.asked: list[list[object]] = cbor2.loads(state) if state else []
+        self.rows = rows
+
+    def feed(self, frame: RecordedFrame) -> Iterable[Entry]:
+        for line in frame.data.decode().splitlines() if frame.kind == "line" else ():
+            word, _, rest = line.partition(" ")
+            if word == "ask":
+                self.asked.append([frame.seq, frame.t, rest])
+            elif word == "done":
+                yield self._entry(rest)
+            elif word == "crash":
+                raise RuntimeError("crashed as asked")
+
+    def _entry(self, rest: str) -> Entry:
+        n, t, text = self.asked.pop(0)
+        body = {"text": text, "rows": int(rest or 0)}
+        return Entry(n, t, 0, 0, "sql", body, text, (("verb", text.split()[0].lower()),))
+
+    def finish(self) -> Iterable[Entry]:
+        while self.asked:
+            yield self._entry("0")
+
+    def save(self) -> bytes:
+        return cbor2.dumps(self.asked)
+
+
+def tiny(*, broken: bool = False) -> dict[str, ProtocolProvider]:
+    """Give the protocol, by name, as a registry does."""
+
+    def transcriber(opened: Mapping[str, object], state: bytes | None, rows: bool) -> TinyTranscriber:
+        if broken:
+            raise RuntimeError("cannot be made")
+        return TinyTranscriber(state, rows)
+
+    provider = ProtocolProvider(
+        name="tiny",
+        default_port=1,
+        target_options=Options,
+        listener_options=Options,
+        transcriber=transcriber,
+        relay=lambda options, connection: None,
+    )
+    return {"tiny": provider}
+
+
+class Tape:
+    """Makes recorded frames, numbered and timed a millisecond apart."""
+
+    def __init__(self, session: str = "01TAPE", **opened: object) -> None:
+        self.opened = {
+            "session": session,
+            "user": "alice",
+            "groups": ["dba"],
+            "target": "prod-db",
+            "protocol": "tiny",
+            "source": "10.0.0.7:40112",
+            "started": 1_000_000_000_000,
+            **opened,
+        }
+        self.frames: list[RecordedFrame] = []
+        self.gateway("opened", self.opened)
+
+    def add(self, side: int, kind: str, data: bytes, channel: int = 0) -> RecordedFrame:
+        seq = len(self.frames)
+        self.frames.append(RecordedFrame(seq, seq * 1000, channel, side, kind, data))
+        return self.frames[-1]
+
+    def gateway(self, kind: str, body: Mapping[str, object]) -> RecordedFrame:
+        return self.add(2, kind, cbor2.dumps(body))
+
+    def client(self, text: str) -> RecordedFrame:
+        return self.add(0, "line", text.encode())
+
+    def target(self, text: str) -> RecordedFrame:
+        return self.add(1, "line", text.encode())
