@@ -181,10 +181,42 @@ class Door:
         self, who: LoggedIn, settings: TargetSettings, details: Mapping[str, str]
     ) -> Session:
         gateway, principal, info = self.gateway, who.principal, settings.info
-        session_id = new_session_id()
-        opened: dict[str, object] = {
-            "session": session_id,
-            "gateway": gateway.config.gateway.name,
+        opened = self._opened(principal, info, details)
+        try:
+            limit = gateway.config.limits.max_sessions
+            if len(gateway.live) >= limit:
+                raise RecordingFailed(f"limits.max_sessions: {limit} sessions are open")
+            gateway.registry.store.check()
+            gateway.recording.check()
+            recorder = gateway.recording.open(opened)
+        except RecordingFailed as exc:
+            gateway.audit.emit(
+                "session.refused",
+                user=principal.name,
+                target=info.name,
+                source=self.connection.peer,
+                reason=str(exc),
+            )
+            raise
+        session = Session(
+            id=str(opened["session"]),
+            principal=principal,
+            target=info,
+            connection=self.connection,
+            recorder=recorder,
+            decide=deny_overrides(gateway.registry.policies),
+        )
+        self.session, self.settings = session, settings
+        gateway.opened(session)
+        return session
+
+    def _opened(
+        self, principal: Principal, info: TargetInfo, details: Mapping[str, str]
+    ) -> dict[str, object]:
+        """What the first frame of the recording says: who, what, from where, under which configuration."""
+        return {
+            "session": new_session_id(),
+            "gateway": self.gateway.config.gateway.name,
             "worker": 0,
             "user": principal.name,
             "issuer": principal.issuer,
@@ -201,36 +233,8 @@ class Door:
             "tls": self.connection.tls,
             "details": dict(details),
             "started": time.time_ns(),
-            "policy": gateway.config.digest,
+            "policy": self.gateway.config.digest,
         }
-        try:
-            if len(gateway.live) >= gateway.config.limits.max_sessions:
-                raise RecordingFailed(
-                    f"limits.max_sessions: {gateway.config.limits.max_sessions} sessions are open"
-                )
-            gateway.registry.store.check()
-            gateway.recording.check()
-            recorder = gateway.recording.open(opened)
-        except RecordingFailed as exc:
-            gateway.audit.emit(
-                "session.refused",
-                user=principal.name,
-                target=info.name,
-                source=self.connection.peer,
-                reason=str(exc),
-            )
-            raise
-        session = Session(
-            id=session_id,
-            principal=principal,
-            target=info,
-            connection=self.connection,
-            recorder=recorder,
-            decide=deny_overrides(gateway.registry.policies),
-        )
-        self.session, self.settings = session, settings
-        gateway.opened(session)
-        return session
 
     # -- with which credential ---------------------------------------------------------------------------
 

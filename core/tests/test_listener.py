@@ -1,0 +1,95 @@
+"""Accepting goes on whatever peers do; limits and deadlines have numbers (threats 11, 12)."""
+
+from __future__ import annotations
+
+import socket
+
+import trio
+
+from recgate.config import ListenerSettings, MetricsOptions
+from recgate.config.values import parse_bind
+from recgate.listener import Listener
+
+
+def settings(**changes) -> ListenerSettings:
+    bind = parse_bind("127.0.0.1:0")
+    return ListenerSettings("line", bind.host, bind.port, "off", MetricsOptions(), **changes)
+
+
+class Kept:
+    """Serves by holding connections until told to let go."""
+
+    def __init__(self) -> None:
+        self.peers: list[str] = []
+        self.arrived = trio.Event()
+        self.let_go = trio.Event()
+
+    async def __call__(self, sock: socket.socket, peer: str, local: str) -> None:
+        self.peers.append(peer)
+        self.arrived.set()
+        await self.let_go.wait()
+
+
+async def _closed(sock: socket.socket) -> bool:
+    stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+    with trio.fail_after(5):
+        return await stream.receive_some(1) == b""
+
+
+async def test_more_than_the_limit_are_closed_at_once_and_others_go_on() -> None:
+    kept = Kept()
+    listener = Listener(settings(max_connections=1), kept)
+    address = await listener.bind()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listener.run)
+        with socket.create_connection(address):
+            await kept.arrived.wait()
+            with socket.create_connection(address) as second:
+                second.setblocking(False)
+                assert await _closed(second)
+            assert len(kept.peers) == 1
+            kept.let_go.set()
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_place_becomes_free_when_a_connection_ends() -> None:
+    kept = Kept()
+    kept.let_go.set()
+    listener = Listener(settings(max_connections=1), kept)
+    address = await listener.bind()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listener.run)
+        for _ in range(3):
+            with socket.create_connection(address) as sock:
+                sock.setblocking(False)
+                assert await _closed(sock)
+        assert len(kept.peers) == 3
+        nursery.cancel_scope.cancel()
+
+
+async def test_threat_11_a_proxy_header_counts_from_trusted_addresses_only() -> None:
+    for trusted, expected in (((), "127.0.0.1:"), (("127.0.0.0/8",), "10.1.2.3:8080")):
+        kept = Kept()
+        listener = Listener(settings(proxy_protocol_from=trusted), kept)
+        address = await listener.bind()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listener.run)
+            with socket.create_connection(address) as sock:
+                sock.send(b"PROXY TCP4 10.1.2.3 10.0.0.1 8080 22\r\n")
+                with trio.fail_after(5):
+                    await kept.arrived.wait()
+            nursery.cancel_scope.cancel()
+        assert kept.peers[0].startswith(expected)
+
+
+async def test_threat_12_a_peer_that_says_nothing_is_closed_at_its_deadline() -> None:
+    kept = Kept()
+    listener = Listener(settings(proxy_protocol_from=("127.0.0.0/8",), handshake_timeout=0.05), kept)
+    address = await listener.bind()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listener.run)
+        with socket.create_connection(address) as silent:
+            silent.setblocking(False)
+            assert await _closed(silent)
+        assert kept.peers == []
+        nursery.cancel_scope.cancel()
