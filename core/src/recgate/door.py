@@ -103,6 +103,24 @@ class Door:
         LOGINS.labels(self.connection.protocol, "ok").inc()
         return LoggedIn(principal, login.target)
 
+    async def recognises(self, name: str, evidence: Evidence) -> bool:
+        """Whether an identity source would take this key or certificate. Proves, counts and audits nothing.
+
+        An SSH client asks before it signs; a no then costs it nothing, and no failed login is written down for
+        every key that happens to be in its agent.
+        """
+        login = LoginName.parse(name)
+        with trio.move_on_after(LOGIN_TIMEOUT):
+            try:
+                principal = await first_answer(
+                    self.gateway.registry.authenticators,
+                    lambda each: each.authenticate(login, evidence, self.connection),
+                )
+            except AuthenticationFailed:
+                return False
+            return principal is not None
+        return False
+
     async def scram_keys(self, name: str) -> ScramKeys:
         """Give the keys that may prove `name`. Raises `AuthenticationFailed` if no source keeps such keys."""
         login = LoginName.parse(name)

@@ -40,6 +40,10 @@ class DriverSession:
         """Say who this is; rate-limited and audited. Raises `AuthenticationFailed`."""
         return await self._door.login(name, evidence)
 
+    async def recognises(self, name: str, evidence: Evidence) -> bool:
+        """Whether it is worth the client's while to sign with this key. Proves and audits nothing."""
+        return await self._door.recognises(name, evidence)
+
     async def open(self, who: LoggedIn, details: Mapping[str, str]) -> Session:
         """Decide on access, open the recording, lease the credential (in `Session.credential`).
 
