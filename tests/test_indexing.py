@@ -7,11 +7,13 @@ import tracemalloc
 import pytest
 
 from core.tests.tinyproto import Tape, tiny
-from recgate.errors import LocalProtocolError
+from recgate.errors import LocalProtocolError, RecgateError
 from recgate.providers import SearchQuery, SessionFilter
 from recgate.transcript.indexing import Indexer, row_of
 from recgate_catalog_sql.catalog import SqlCatalog
 from recgate_search_fts5.index import FtsIndex
+
+ENDED = {"reason": "client-closed", "ended": 1_000_007_000_000}
 
 
 @pytest.fixture
@@ -34,13 +36,13 @@ def found(search, **query):
 
 def record(indexer, tape, cuts=()):
     """Index a tape in segments, as the worker does."""
-    indexer.begin(tape.opened)
+    indexer.restore("01TAPE", tape.opened, None)
     session, at = tape.opened["session"], 0
     for cut in (*cuts, len(tape.frames)):
-        indexer.feed(session, tape.frames[at:cut])
+        indexer.feed(session, tape.opened, tape.frames[at:cut])
         indexer.save(session)
         at = cut
-    indexer.finish(session, {"reason": "client-closed"}, "sealed")
+    indexer.finish(session, ENDED, "sealed")
 
 
 def statements():
@@ -60,7 +62,7 @@ def statements():
 def test_a_session_is_listed_as_live_and_then_with_its_counts(catalog, search):
     tape = statements()
     indexer = Indexer(tiny(), catalog, search)
-    indexer.begin(tape.opened)
+    indexer.restore("01TAPE", tape.opened, None)
     row = catalog.get("01TAPE")
     assert (row.status, row.user, row.groups, row.started, row.ended) == (
         "live",
@@ -69,12 +71,12 @@ def test_a_session_is_listed_as_live_and_then_with_its_counts(catalog, search):
         1000.0,
         None,
     )
-    indexer.feed("01TAPE", tape.frames[:4])
+    indexer.feed("01TAPE", tape.opened, tape.frames[:4])
     indexer.save("01TAPE")
     assert (catalog.get("01TAPE").requests, catalog.get("01TAPE").denied) == (1, 1)
-    indexer.feed("01TAPE", tape.frames[4:])
+    indexer.feed("01TAPE", tape.opened, tape.frames[4:])
     indexer.save("01TAPE")
-    indexer.finish("01TAPE", {"reason": "client-closed"}, "sealed")
+    indexer.finish("01TAPE", ENDED, "sealed")
     (row,) = catalog.find(SessionFilter())
     assert (row.status, row.reason, row.ended) == ("sealed", "client-closed", 1000.007)
     assert (row.requests, row.rows, row.denied, row.masked) == (3, 7, 1, 3)
@@ -95,15 +97,15 @@ def test_every_segment_border_gives_the_same_index(catalog, search, cut):
 def test_what_a_crash_left_behind_is_indexed_again_without_doubles(catalog, search):
     tape = statements()
     first = Indexer(tiny(), catalog, search)
-    first.begin(tape.opened)
-    first.feed("01TAPE", tape.frames[:2])
+    first.restore("01TAPE", tape.opened, None)
+    first.feed("01TAPE", tape.opened, tape.frames[:2])
     state = first.save("01TAPE")
-    first.feed("01TAPE", tape.frames[2:6])
+    first.feed("01TAPE", tape.opened, tape.frames[2:6])
     first.save("01TAPE")  # in the indexes, but the state was lost with the process
     second = Indexer(tiny(), catalog, search)
     second.restore("01TAPE", tape.opened, state)
-    second.feed("01TAPE", tape.frames[2:])
-    second.finish("01TAPE", {"reason": "crashed"}, "recovered")
+    second.feed("01TAPE", tape.opened, tape.frames[2:])
+    second.finish("01TAPE", {**ENDED, "reason": "crashed"}, "recovered")
     row = catalog.get("01TAPE")
     assert (row.status, row.requests, row.rows, row.denied) == ("recovered", 3, 7, 1)
     assert [hit[1] for hit in found(search)] == [0, 1, 3, 4, 4, 5, 7]
@@ -134,21 +136,47 @@ def test_a_password_in_a_statement_is_not_indexed(catalog, search):
 def test_many_entries_in_one_segment_do_not_pile_up(catalog, search):
     indexer = Indexer(tiny(), catalog, search)
     tape = Tape()
-    indexer.begin(tape.opened)
+    indexer.restore("01TAPE", tape.opened, None)
     tracemalloc.start()
     for n in range(30):
         tape.frames.clear()
         tape.client("\n".join(f"ask SELECT {n} -- {'x' * 9000}" for _ in range(500)))
         tape.target("done 1\n" * 500)
-        indexer.feed("01TAPE", tape.frames)
+        indexer.feed("01TAPE", tape.opened, tape.frames)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 64 << 20
 
 
+def test_a_session_that_could_not_be_taken_up_still_gets_its_end(catalog, search):
+    first = Indexer(tiny(), catalog, search)
+    first.restore("01TAPE", Tape().opened, None)
+    Indexer(tiny(), catalog, search).finish("01TAPE", {**ENDED, "index_problem": "disk full"}, "recovered")
+    row = catalog.get("01TAPE")
+    assert (row.status, row.ended) == ("recovered", 1000.007)
+    assert row.reason == "client-closed (its index is incomplete: disk full)"
+
+
+def test_a_full_search_index_leaves_no_session_live(catalog, search):
+    class Full:
+        def add(self, session, entries):
+            raise RecgateError("disk full")
+
+    tape = Tape()
+    tape.client("ask x")
+    indexer = Indexer(tiny(), catalog, Full())
+    indexer.restore("01TAPE", tape.opened, None)
+    indexer.feed("01TAPE", tape.opened, tape.frames)
+    with pytest.raises(RecgateError):
+        indexer.finish("01TAPE", ENDED, "sealed")
+    assert catalog.get("01TAPE").status == "sealed"
+
+
 def test_a_session_that_was_not_begun_is_our_own_error(catalog, search):
     with pytest.raises(LocalProtocolError):
-        Indexer(tiny(), catalog, search).feed("01NONE", [])
+        Indexer(tiny(), catalog, search).feed("01NONE", {}, [])
+    with pytest.raises(LocalProtocolError):
+        Indexer(tiny(), catalog, search).finish("01NONE", {}, "sealed")
 
 
 def test_a_row_can_be_made_of_little():

@@ -1,8 +1,8 @@
 """Keep catalog and search index up with recordings while they are made, one segment after the other.
 
-The sealing worker drives it before it seals a segment: `feed` takes the segment's frames, `save` puts what they
-mean into the indexes and gives the state to go on from. After a crash the same frames come again from the last
-saved state; what they put is put again in the same places.
+The sealing worker drives it before it seals a segment (`recording/indexer.py`): `feed` takes the segment's frames,
+`save` puts what they mean into the indexes and gives the state to go on from. After a crash the same frames come
+again from the last saved state; what they put is put again in the same places.
 """
 
 from __future__ import annotations
@@ -118,23 +118,20 @@ class Indexer:
             values=settings.index_values,
         )
 
-    def begin(self, opened: Mapping[str, object]) -> None:
-        """A recording has begun: list its session as live."""
+    def restore(self, session: str, opened: Mapping[str, object], state: bytes | None) -> None:
+        """Take up a session: a new one, which is listed as live from now on, or one that `save` gave the state of."""
         row = row_of(opened)
-        transcriber = SessionTranscriber(self._protocols, opened, rows=self._decodes)
-        self._sessions[row.id] = _Indexed(row, transcriber)
-        self._catalog.put(row)
-
-    def restore(self, session: str, opened: Mapping[str, object], state: bytes) -> None:
-        """Go on with a session from what `save` gave."""
+        if state is None:
+            transcriber = SessionTranscriber(self._protocols, opened, rows=self._decodes)
+            self._sessions[session] = _Indexed(row, transcriber)
+            self._catalog.put(row)
+            return
         inner, counts = cast("tuple[bytes, list[int]]", cbor2.loads(state))
         transcriber = SessionTranscriber(self._protocols, opened, state=inner, rows=self._decodes)
         requests, rows, denied, masked, last, *data = counts
-        self._sessions[session] = _Indexed(
-            row_of(opened), transcriber, requests, rows, denied, masked, data, last
-        )
+        self._sessions[session] = _Indexed(row, transcriber, requests, rows, denied, masked, data, last)
 
-    def feed(self, session: str, frames: Iterable[RecordedFrame]) -> None:
+    def feed(self, session: str, opened: Mapping[str, object], frames: Iterable[RecordedFrame]) -> None:
         """Take the next frames of a session, in order."""
         indexed = self._of(session)
         data, step = indexed.data, indexed.transcriber.feed
@@ -143,8 +140,8 @@ class Indexer:
             indexed.last = frame.t
             for entry in step(frame):
                 self._take(indexed, entry)
-        if indexed.weight > MAX_WAITING:
-            self._index(indexed)
+                if indexed.weight > MAX_WAITING:
+                    self._index(indexed)
 
     def save(self, session: str) -> bytes:
         """Put what has been fed into catalog and search index, and give the state to go on from."""
@@ -156,14 +153,26 @@ class Indexer:
 
     def finish(self, session: str, end: Mapping[str, object], status: str) -> None:
         """The recording is sealed: index what was left incomplete and give the row its end and `status`."""
-        indexed = self._of(session)
+        indexed = self._sessions.pop(session, None)
+        if indexed is None:
+            # It could not be taken up, so nothing is known of it but the row that may be there.
+            row = self._catalog.get(session)
+        else:
+            row = indexed.counted()
+        if row is None:
+            raise LocalProtocolError(f"session {session} ends and was never taken up")
+        ended, reason = end.get("ended"), str(end.get("reason", ""))
+        if problem := end.get("index_problem"):
+            reason = f"{reason} (its index is incomplete: {problem})"
+        ended = ended / 1e9 if isinstance(ended, int) else row.started
+        # The row first: it must not stay live because the search index is full.
+        self._catalog.put(replace(row, ended=ended, status=status, reason=reason))
+        if indexed is None:
+            return
         for entry in indexed.transcriber.finish():
             self._take(indexed, entry)
         self._index(indexed)
-        ended = indexed.row.started + indexed.last / 1e6
-        row = replace(indexed.counted(), ended=ended, status=status, reason=str(end.get("reason", "")))
-        self._catalog.put(row)
-        del self._sessions[session]
+        self._catalog.put(replace(indexed.counted(), ended=ended, status=status, reason=reason))
 
     @property
     def _decodes(self) -> bool:
@@ -173,7 +182,7 @@ class Indexer:
         try:
             return self._sessions[session]
         except KeyError:
-            raise LocalProtocolError(f"session {session} was neither begun nor restored here") from None
+            raise LocalProtocolError(f"session {session} was not taken up here") from None
 
     def _take(self, indexed: _Indexed, entry: Entry) -> None:
         kind = entry.kind
