@@ -33,6 +33,7 @@ from recgate.model import (
     Evidence,
     LoginName,
     PasswordEvidence,
+    Principal,
     ScramEvidence,
     ScramKeys,
     TargetInfo,
@@ -52,6 +53,7 @@ REVOKE_TIMEOUT: Final = 10.0  # seconds for the shielded revocation at a session
 LOGIN_TIMEOUT: Final = 15.0  # seconds for the authenticators to answer
 GUESSABLE: Final = (
     PasswordEvidence,
+    Principal,
     BearerEvidence,
     ScramEvidence,
 )  # keys and certificates cannot be guessed

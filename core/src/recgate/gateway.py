@@ -18,9 +18,9 @@ import structlog
 import trio
 
 from recgate import config as configuration
-from recgate.audit import AuditTrail
+from recgate.audit import AuditTrail, JsonlObserver
 from recgate.certificates import ServerCertificate
-from recgate.config import Configuration, ListenerSettings
+from recgate.config import Configuration, JsonlSettings, ListenerSettings
 from recgate.control import ControlSocket
 from recgate.door import Door
 from recgate.driver import DriverSession
@@ -77,7 +77,7 @@ class Gateway:
         self.certificate = ServerCertificate(self.keys)
         self.guard = LoginGuard()
         self.cancel_guard = LoginGuard()
-        self.audit = AuditTrail(registry.observers)
+        self.audit = AuditTrail([*_jsonl(config), *registry.observers])
         self.recording = RecordingService(config, registry.store, self.keys)
         self.live: dict[str, Session] = {}
         self.bound: list[Bound] = []
@@ -258,6 +258,12 @@ class _Serving:
         if deadline.cancelled_caught:
             return "handshake-timeout", {}
         return pump.reason or "client-closed", {}
+
+
+def _jsonl(config: Configuration) -> list[JsonlObserver]:
+    """The core's own observer, where the configuration has it."""
+    entries = [entry.options for entry in config.observers if isinstance(entry.options, JsonlSettings)]
+    return [JsonlObserver(options.path or config.data_dir / "audit.jsonl") for options in entries]
 
 
 def _names(exc: BaseException) -> str:

@@ -1,0 +1,135 @@
+"""Identity and vault plugins for tests: one shared secret, and a credential that is no secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from types import ModuleType
+
+from recgate.config import Configuration, Settings
+from recgate.errors import AuthenticationFailed, VaultFailed
+from recgate.hookspecs import hookimpl
+from recgate.model import (
+    ConnectionInfo,
+    Credential,
+    Evidence,
+    LoginName,
+    PasswordEvidence,
+    Principal,
+    ScramKeys,
+    Secret,
+    TargetInfo,
+)
+from recgate.providers import Authenticator, Lease, SettingsModel, Vault
+
+__all__ = ["SharedSecret", "TestLease", "TestVault", "identity_plugin", "vault_plugin"]
+
+
+class _NoSettings(Settings):
+    """No keys."""
+
+
+@dataclass
+class SharedSecret:
+    """Knows people by `name:secret` passwords; what is in `revoked` no longer stands."""
+
+    people: dict[str, frozenset[str]] = field(default_factory=lambda: {"alice": frozenset({"dba"})})
+    secret: bytes = b"secret"
+    expires: float | None = None
+    revoked: set[str] = field(default_factory=set[str])
+    name: str = "shared"
+
+    async def authenticate(
+        self, login: LoginName, evidence: Evidence, connection: ConnectionInfo
+    ) -> Principal | None:
+        """Take `name:secret`."""
+        if not isinstance(evidence, PasswordEvidence):
+            return None
+        name, _, secret = evidence.password.reveal().partition(b":")
+        if secret != self.secret or name.decode() not in self.people:
+            raise AuthenticationFailed("wrong secret")
+        user = name.decode()
+        return Principal(self.name, user, user, self.people[user], "password", "shared-1", self.expires)
+
+    async def scram_keys(self, login: LoginName, connection: ConnectionInfo) -> ScramKeys | None:
+        """No SCRAM here."""
+        return None
+
+    async def still_valid(self, principal: Principal) -> bool:
+        """Until revoked."""
+        return principal.name not in self.revoked
+
+
+@dataclass
+class TestLease:
+    """A lease on the one credential."""
+
+    id: str
+    ttl: float | None = None
+    credential: Credential = field(default_factory=lambda: Credential("app", Secret("target-secret")))
+
+
+@dataclass
+class TestVault:
+    """Lends one credential for every path but `missing`, and remembers what it lent and took back."""
+
+    ttl: float | None = None
+    lent: list[str] = field(default_factory=list[str])
+    revoked: list[str] = field(default_factory=list[str])
+    renewals: int = 0
+    away: bool = False
+    name: str = "test"
+
+    async def lease(self, path: str, principal: Principal, target: TargetInfo, session_id: str) -> Lease:
+        """Lend."""
+        if path == "missing":
+            raise VaultFailed("test: nothing is kept at missing")
+        self.lent.append(session_id)
+        return TestLease(f"lease-{len(self.lent)}", self.ttl)
+
+    async def renew(self, lease: Lease) -> Lease:
+        """Extend, unless away."""
+        if self.away:
+            raise VaultFailed("test: away")
+        self.renewals += 1
+        return lease
+
+    async def revoke(self, lease: Lease) -> None:
+        """Take back, unless away."""
+        if self.away:
+            raise VaultFailed("test: away")
+        self.revoked.append(lease.id)
+
+
+def identity_plugin(authenticator: Authenticator) -> ModuleType:
+    """A plugin for `identity: [{shared: {}}]`."""
+
+    @hookimpl
+    def recgate_settings() -> Iterable[SettingsModel]:
+        return [SettingsModel("identity", "shared", _NoSettings)]
+
+    @hookimpl
+    def recgate_authenticators(config: Configuration) -> Iterable[Authenticator]:
+        return [authenticator]
+
+    module = ModuleType("recgate_shared")
+    module.__dict__.update(
+        recgate_api=1, recgate_settings=recgate_settings, recgate_authenticators=recgate_authenticators
+    )
+    return module
+
+
+def vault_plugin(vault: Vault) -> ModuleType:
+    """A plugin for `vaults: [{test: {}}]`."""
+
+    @hookimpl
+    def recgate_settings() -> Iterable[SettingsModel]:
+        return [SettingsModel("vaults", "test", _NoSettings)]
+
+    @hookimpl
+    def recgate_vaults(config: Configuration) -> Iterable[Vault]:
+        return [vault]
+
+    module = ModuleType("recgate_test_vault")
+    module.__dict__.update(recgate_api=1, recgate_settings=recgate_settings, recgate_vaults=recgate_vaults)
+    return module
