@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Authenticator",
     "Catalog",
+    "Directory",
     "Driver",
     "Lease",
     "Masker",
@@ -110,6 +111,15 @@ class Authenticator(Protocol):
 
     async def still_valid(self, principal: Principal) -> bool:
         """Say whether the credential that proved `principal` still stands; asked while its sessions live."""
+        ...
+
+
+@runtime_checkable
+class Directory(Protocol):
+    """What an authenticator may offer besides: it knows its users before they log in (`recgate targets --user`)."""
+
+    async def lookup(self, name: str) -> Principal | None:
+        """Give the principal of exactly this name, with its groups; None if there is none."""
         ...
 
 

@@ -185,6 +185,16 @@ class LocalAuthenticator:
         # 18 bytes as base64url have no comma in them, RFC 5802 §7.
         return ScramKeys(salt, scram.ITERATIONS, secrets.token_urlsafe(18), stored[:MAX_SCRAM])
 
+    async def lookup(self, name: str) -> Principal | None:
+        """Give the user of exactly this name as a principal that nothing has proved yet."""
+        return await trio.to_thread.run_sync(self._lookup, name)
+
+    def _lookup(self, name: str) -> Principal | None:
+        with self._database.reading() as connection:
+            if not users.exists(connection, name):
+                return None
+            return Principal(ISSUER, name, name, users.groups_of(connection, name))
+
     async def still_valid(self, principal: Principal) -> bool:
         """Say whether the credential stands and none of its groups was taken away. No answer is a no."""
         return await trio.to_thread.run_sync(self._still_valid, principal)

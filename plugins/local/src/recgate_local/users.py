@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from recgate_local.errors import Refused
-from recgate_local.names import check_group, check_user
+from recgate_local.names import check_group, check_user, could_be_user
 
-__all__ = ["User", "add", "groups_of", "leave", "listed", "remove", "require"]
+__all__ = ["User", "add", "exists", "groups_of", "leave", "listed", "remove", "require"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,16 @@ def leave(connection: sqlite3.Connection, name: str, groups: Iterable[str]) -> N
             raise Refused(f"{name!a} is not in the group {group!a}. See `recgate user ls`.")
 
 
+def exists(connection: sqlite3.Connection, name: str) -> bool:
+    """Say whether there is a user of exactly this name."""
+    if not could_be_user(name):
+        return False
+    return connection.execute("SELECT 1 FROM users WHERE name = ?", (name,)).fetchone() is not None
+
+
 def require(connection: sqlite3.Connection, name: str) -> None:
     """Raise `Refused` unless there is a user of exactly this name."""
-    if connection.execute("SELECT 1 FROM users WHERE name = ?", (name,)).fetchone() is None:
+    if not exists(connection, name):
         raise Refused(f"there is no user {name!a}. Make it: `recgate user add {name}`.")
 
 

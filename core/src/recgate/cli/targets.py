@@ -1,0 +1,83 @@
+"""`recgate targets`: where one may go from this gateway, and the line to type for each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import click
+import trio
+
+from recgate.cli.context import configuration, json_option, print_json, registry
+from recgate.model import Principal
+from recgate.providers import Authenticator, Directory
+
+if TYPE_CHECKING:
+    from recgate.config import Configuration, ListenerSettings, TargetSettings
+
+__all__ = ["targets"]
+
+_ANYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+
+
+@click.command()
+@click.option("--user", "name", default="", metavar="U", help="Only what this user may reach.")
+@click.option("--group", "groups", multiple=True, metavar="G", help="Taken to be in this group as well.")
+@json_option
+def targets(name: str, groups: tuple[str, ...], as_json: bool) -> None:
+    """List targets and the line to type for each. Exit status 1 if there is none."""
+    config = configuration()
+    found = list(config.targets.values())
+    if name or groups:
+        principal = trio.run(_principal, name, frozenset(groups), registry().authenticators)
+        found = [target for target in found if target.allows(principal)]
+    for target in found:
+        line = _line(config, target, name)
+        if as_json:
+            print_json(
+                {
+                    "name": target.info.name,
+                    "protocol": target.info.protocol,
+                    "allow": list(target.allow),
+                    "labels": dict(target.labels),
+                    "line": line,
+                }
+            )
+        else:
+            click.echo(
+                f"{target.info.name:<24} {target.info.protocol:<10} {line or 'no listener speaks its protocol'}"
+            )
+    if not found:
+        click.echo(
+            "there is no target" + (f" for {name}" if name else "") + "; see `targets:` in the configuration",
+            err=True,
+        )
+        raise click.exceptions.Exit(1)
+
+
+async def _principal(name: str, groups: frozenset[str], authenticators: list[Authenticator]) -> Principal:
+    """Ask every identity source that knows its users; groups given by hand are added."""
+    for authenticator in authenticators:
+        if name and isinstance(authenticator, Directory):
+            known = await authenticator.lookup(name)
+            if known is not None:
+                return Principal(known.issuer, known.subject, known.name, known.groups | groups)
+    return Principal("", name, name, groups)
+
+
+def _line(config: Configuration, target: TargetSettings, name: str) -> str:
+    provider = registry().protocols[target.info.protocol]
+    listener = next((each for each in config.listeners if each.protocol == target.info.protocol), None)
+    if listener is None or provider.client_line is None:
+        return ""
+    login = (
+        f"{name}+{target.info.name}"
+        if name and getattr(listener.options, "auth", "") == "scram"
+        else target.info.name
+    )
+    return provider.client_line(target.info, _host(config, listener), listener.port, login)
+
+
+def _host(config: Configuration, listener: ListenerSettings) -> str:
+    if listener.host not in _ANYWHERE:
+        return listener.host
+    return config.gateway.hosts[0] if config.gateway.hosts else config.gateway.name
