@@ -1,0 +1,165 @@
+"""An entry as lines for people: when, which, what, and below it what belongs to it. Everything is neutralised."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, cast
+
+from recgate.transcript.columns import aligned, clipped
+from recgate.transcript.entries import Entry
+from recgate.transcript.neutral import neutralise
+from recgate.transcript.reading import as_json
+from recgate.transcript.results import Result, result_of
+from recgate.transcript.withheld import withhold
+
+__all__ = ["clock", "entry_lines", "result_lines", "withheld"]
+
+INDENT: Final = " " * 12
+MAX_VALUE: Final = 400  # cells of one value in a line; `--json` has it whole
+MAX_LINES: Final = 2_000  # of one text; a longer one goes on in `--json`
+HEADING: Final = ("n", "t", "side", "channel", "kind", "part")
+
+
+def clock(t: int) -> str:
+    """Write µs since the session opened as `m:ss.mmm`."""
+    minutes, milliseconds = divmod(t // 1000, 60_000)
+    return f"{minutes}:{milliseconds // 1000:02}.{milliseconds % 1000:03}"
+
+
+def withheld(entry: Entry) -> Entry:
+    """Give the entry with the values of password literals in its texts replaced."""
+    text = entry.body.get("text")
+    shown = withhold(text) if isinstance(text, str) else text
+    whole = withhold(entry.text)
+    if shown == text and whole == entry.text:
+        return entry
+    body = {**entry.body, "text": shown}
+    return Entry(
+        entry.n, entry.t, entry.side, entry.channel, entry.kind, body, whole, entry.terms, entry.part
+    )
+
+
+def entry_lines(entry: Entry) -> Iterator[str]:
+    """Give the lines of one entry, without line ends. Result rows, if the entry has them, are a table."""
+    number = f"{entry.n}.{entry.part}" if entry.part else str(entry.n)
+    first = f"{clock(entry.t):>10}  {number:>6}  {neutralise(entry.kind):<8}  "
+    body = {key: value for key, value in as_json(entry).items() if key not in HEADING}
+    head, details = _SHAPES.get(entry.kind, _any)(body)
+    lines = neutralise(head, lines=True).split("\n")
+    yield (first + lines[0]).rstrip()
+    for line in lines[1:MAX_LINES]:
+        yield INDENT + line
+    if len(lines) > MAX_LINES:
+        yield f"{INDENT}… {len(lines) - MAX_LINES} lines more"
+    for detail in details:
+        yield INDENT + clipped(neutralise(detail), MAX_VALUE)
+    if (result := result_of(entry)) is not None:
+        yield from result_lines(result)
+
+
+def result_lines(result: Result) -> Iterator[str]:
+    """Give a result as a table, the names first."""
+    rows = [["" if value is None else str(value) for value in row] for row in result.rows]
+    table = [list(result.columns), *rows] if result.columns else rows
+    for number, line in enumerate(aligned(table, separator=" │ ")):
+        yield f"{INDENT}{line}"
+        if number == 0 and result.columns:
+            yield INDENT + "─" * len(line)
+
+
+Shape = Callable[[dict[str, object]], tuple[str, Sequence[str]]]
+
+
+def _sql(body: dict[str, object]) -> tuple[str, Sequence[str]]:
+    details: list[str] = []
+    binds = body.get("binds")
+    if isinstance(binds, list) and binds:
+        values = cast("list[object]", binds)
+        details.append("  ".join(f"${n} = {_value(value)}" for n, value in enumerate(values, 1)))
+    outcome: list[str] = []
+    rows, took = body.get("rows"), body.get("duration_ms")
+    if isinstance(rows, int):
+        outcome.append("1 row" if rows == 1 else f"{rows} rows")
+    if isinstance(took, (int, float)):
+        outcome.append(f"{took:g} ms")
+    if outcome and not body.get("error"):
+        details.append("→ " + ", ".join(outcome))
+    if error := body.get("error"):
+        details.append(
+            f"→ ERROR {_words(error)}" + (f" ({took:g} ms)" if isinstance(took, (int, float)) else "")
+        )
+    if decision := body.get("decision"):
+        details.append(f"→ {_words(decision)}")
+    return str(body.get("text", "")), details
+
+
+def _rows(body: dict[str, object]) -> tuple[str, Sequence[str]]:
+    rest = {key: value for key, value in body.items() if key not in ("rows", "columns")}
+    return _words(rest), ()
+
+
+def _shell(body: dict[str, object]) -> tuple[str, Sequence[str]]:
+    rest = {key: value for key, value in body.items() if key not in ("command", "exit")}
+    details = [_words(rest)] if rest else []
+    if (status := body.get("exit")) not in (None, 0):
+        details.append(f"→ exit {_words(status)}")
+    return str(body.get("command", "")), details
+
+
+def _file(body: dict[str, object]) -> tuple[str, Sequence[str]]:
+    head = f"{body.get('direction', '')} {body.get('path', '')}".strip()
+    if (size := body.get("size")) is not None:
+        head += f"  {size} bytes"
+    rest = {key: value for key, value in body.items() if key not in ("direction", "path", "size", "sha256")}
+    details = [f"sha256 {body['sha256']}"] if body.get("sha256") else []
+    return head, [*details, *([_words(rest)] if rest else [])]
+
+
+def _typed(body: dict[str, object]) -> tuple[str, Sequence[str]]:
+    rest = {key: value for key, value in body.items() if key != "text"}
+    return str(body.get("text", "")), [_words(rest)] if rest else []
+
+
+def _decision(body: dict[str, object]) -> tuple[str, Sequence[str]]:
+    said = ": ".join(str(body[key]) for key in ("rule", "reason") if body.get(key))
+    head = f"{body.get('effect', 'hold')} {body.get('request', '')}".strip()
+    text = str(body.get("text", ""))
+    return f"{head}  {text}".strip(), [said] if said else []
+
+
+def _opened(body: dict[str, object]) -> tuple[str, Sequence[str]]:
+    who = f"{body.get('user', '')} to {body.get('target', '')} from {body.get('source', '')}"
+    rest = {key: value for key, value in body.items() if key not in ("user", "target", "source") and value}
+    return who, [_words(rest)]
+
+
+def _any(body: dict[str, object]) -> tuple[str, Sequence[str]]:
+    return _words({key: value for key, value in body.items() if key != "rows" or isinstance(value, int)}), ()
+
+
+_SHAPES: Final[dict[str, Shape]] = {
+    "sql": _sql,
+    "rows": _rows,
+    "shell": _shell,
+    "file": _file,
+    "key": _typed,
+    "screen": _typed,
+    "decision": _decision,
+    "held": _decision,
+    "opened": _opened,
+}
+
+
+def _words(value: object) -> str:
+    """Write any value in one line: a map as `key=value`, text as it is, the rest as JSON."""
+    if isinstance(value, Mapping):
+        items = cast("Mapping[str, object]", value).items()
+        return "  ".join(f"{key}={_value(each)}" for key, each in items)
+    return value if isinstance(value, str) else _value(value)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, str) and value and not set(value) & set(" \t\n'\"="):
+        return value
+    return json.dumps(value, ensure_ascii=False, default=str)

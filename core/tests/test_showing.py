@@ -1,0 +1,93 @@
+"""Entries as people read them."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recgate.transcript.entries import Entry
+from recgate.transcript.showing import clock, entry_lines, withheld
+
+
+def shown(kind, body, **more):
+    return "\n".join(entry_lines(Entry(12, 63_120_500, 0, 0, kind, body, **more)))
+
+
+def test_a_statement_with_its_binds_and_outcome():
+    body = {"text": "SELECT *\nFROM t WHERE a = $1", "binds": ["x y", None], "rows": 3, "duration_ms": 1.25}
+    assert shown("sql", body) == (
+        "  1:03.120      12  sql       SELECT *\n"
+        "            FROM t WHERE a = $1\n"
+        '            $1 = "x y"  $2 = null\n'
+        "            → 3 rows, 1.25 ms"
+    )
+
+
+def test_an_error_stands_in_the_place_of_the_rows():
+    body = {"text": "DROP TABLE t", "rows": 0, "error": {"code": "42501", "message": "no"}, "duration_ms": 2}
+    assert shown("sql", body).splitlines()[1] == "            → ERROR code=42501  message=no (2 ms)"
+
+
+def test_rows_are_a_table():
+    body = {"columns": ["id", "name"], "rows": [["1", "Ann"], ["22", None]]}
+    assert shown("rows", body, part=1) == (
+        "  1:03.120    12.1  rows\n"
+        "            id │ name\n"
+        "            ─────────\n"
+        "            1  │ Ann\n"
+        "            22 │"
+    )
+
+
+def test_commands_files_and_decisions():
+    assert shown("shell", {"command": "rm -rf /tmp/x", "exit": 1}).endswith(
+        "shell     rm -rf /tmp/x\n            → exit 1"
+    )
+    assert shown("file", {"direction": "upload", "path": "/etc/x", "size": 5, "sha256": "ab"}).endswith(
+        "file      upload /etc/x  5 bytes\n            sha256 ab"
+    )
+    assert shown(
+        "decision", {"effect": "deny", "kind": "x", "request": "sql", "rule": "r", "reason": "no"}
+    ).endswith("decision  deny sql\n            r: no")
+    assert shown("resize", {"cols": 80, "title": "a b"}).endswith('resize    cols=80  title="a b"')
+
+
+def test_a_password_is_withheld_in_what_is_shown():
+    entry = Entry(
+        1, 0, 0, 0, "sql", {"text": "ALTER ROLE a PASSWORD 's3cret'"}, "ALTER ROLE a PASSWORD 's3cret'"
+    )
+    assert "s3cret" not in repr(withheld(entry))
+    plain = Entry(1, 0, 0, 0, "sql", {"text": "SELECT 1"}, "SELECT 1")
+    assert withheld(plain) is plain
+
+
+def test_the_clock():
+    assert [clock(t) for t in (0, 999_999, 60_000_000, 3_723_004_000)] == [
+        "0:00.000",
+        "0:00.999",
+        "1:00.000",
+        "62:03.004",
+    ]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+KEYS = st.sampled_from(
+    ["text", "binds", "rows", "columns", "error", "command", "exit", "path", "sha256", "effect"]
+)
+KINDS = st.sampled_from(
+    ["sql", "rows", "shell", "file", "key", "screen", "decision", "held", "opened", "x\x1b"]
+)
+
+
+@given(KINDS, st.dictionaries(KEYS | st.text(), JSON, max_size=5))
+def test_whatever_an_entry_holds_is_shown_and_acts_on_nothing(kind, body):
+    for line in entry_lines(Entry(1, 2, 0, 0, kind, body)):
+        assert not [
+            c for c in line if c != "\t" and unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+        ]
