@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from recgate.config import Configuration
     from recgate.plugins import Registry
 
-__all__ = ["Indexer", "row_of"]
+__all__ = ["Indexer", "build_indexer", "row_of"]
 
 MAX_WAITING: Final = 16 << 20  # characters of entries that wait for the segment's end before they are indexed
 MAX_VALUES: Final = 1 << 20  # characters of bind values and result rows that are indexed with one entry
@@ -38,6 +38,21 @@ FACTS: Final = frozenset(
 REQUESTS: Final = frozenset({"sql", "shell", "file", "forward", "http", "request", "command"})
 
 Level = Literal["text", "facts", "off"]
+
+
+def build_indexer(config: Configuration, registry: Registry) -> Indexer:
+    """Make the indexer that the configuration in force asks for, with its catalog and search index.
+
+    With `index: off` it keeps the catalog alone: a session that is not listed would be one that nobody finds.
+    """
+    settings = config.recording
+    return Indexer(
+        registry.protocols,
+        registry.catalog,
+        registry.search,
+        level=settings.index,
+        values=settings.index_values,
+    )
 
 
 def row_of(opened: Mapping[str, object]) -> SessionRow:
@@ -105,18 +120,6 @@ class Indexer:
         self._level: Level = level
         self._values = values
         self._sessions: dict[str, _Indexed] = {}
-
-    @classmethod
-    def of(cls, config: Configuration, registry: Registry) -> Indexer:
-        """Make one from the configuration in force and its plugins."""
-        settings = config.recording
-        return cls(
-            registry.protocols,
-            registry.catalog,
-            registry.search,
-            level=settings.index,
-            values=settings.index_values,
-        )
 
     def restore(self, session: str, opened: Mapping[str, object], state: bytes | None) -> None:
         """Take up a session: a new one, which is listed as live from now on, or one that `save` gave the state of."""
