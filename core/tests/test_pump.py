@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import pytest
+import trio.testing
 
 from recgate.decisions import Decision
 from recgate.errors import RemoteProtocolError
@@ -58,6 +59,7 @@ class TestLineRelay(RelayContract):
     async def test_the_client_leaving_ends_both_sides(self) -> None:
         async with self._running() as run:
             await run.say(Say(CLIENT, b""))
+            await trio.testing.wait_all_tasks_blocked()
             await run.say(Say(UPSTREAM, b""))
             await run.ended.wait()
             assert run.reason == "client-closed"

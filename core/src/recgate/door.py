@@ -65,6 +65,7 @@ class Door:
     def __init__(self, gateway: Gateway, connection: ConnectionInfo) -> None:
         self.gateway = gateway
         self.connection = connection
+        self.readiness = gateway.readiness
         self.session: Session | None = None
         self.settings: TargetSettings | None = None
         self.lease: Lease | None = None

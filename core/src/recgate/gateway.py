@@ -33,6 +33,7 @@ from recgate.metricspage import serve_metrics
 from recgate.model import ConnectionInfo
 from recgate.plugins import Registry
 from recgate.pump import Pump
+from recgate.readiness import Readiness
 from recgate.recording.service import RecordingService
 from recgate.sansio.asks import Denied
 from recgate.session import Session
@@ -79,6 +80,7 @@ class Gateway:
         self.cancel_guard = LoginGuard()
         self.audit = AuditTrail([*_jsonl(config), *registry.observers])
         self.recording = RecordingService(config, registry.store, self.keys)
+        self.readiness = Readiness()
         self.live: dict[str, Session] = {}
         self.bound: list[Bound] = []
         self._emptied: trio.Event | None = None
@@ -100,6 +102,7 @@ class Gateway:
         """Open everything, report the bound addresses, and serve until cancelled."""
         async with trio.open_nursery() as services:
             services.start_soon(self.audit.run)
+            services.start_soon(self.readiness.run)
             self.background = services
             try:
                 async with self.recording:

@@ -130,15 +130,26 @@ class Pump:
         return self.session.id if self.session is not None else ""
 
     async def _read(self, side: Side) -> None:
-        wire, relay = self.wires[side], self.relay
-        while side not in self._closed:
+        wire, relay, recorder = self.wires[side], self.relay, None
+
+        def step(data: bytes) -> object:
+            """One read of the usual kind; None while nothing needs waiting for."""
+            relay.receive_data(side, data)
             rest = self._turn(side)
             if rest is not NEED_DATA:
+                return rest
+            return NEED_DATA if recorder is not None and recorder.full else None
+
+        rest = self._turn(side)
+        while side not in self._closed:
+            if rest is NEED_DATA:
+                if self.session is not None:
+                    recorder = self.session.recorder
+                    await self.session.room()
+                rest = await self.door.readiness.read(wire, step)
+            if rest is not NEED_DATA:
                 await self._between(side, rest)
-                continue
-            if (session := self.session) is not None and session.recorder.full:
-                await session.room()
-            relay.receive_data(side, await wire.receive())
+                rest = self._turn(side)
         if len(self._closed) < len(self.wires):
             self._scope.deadline = trio.current_time() + LINGER
         else:

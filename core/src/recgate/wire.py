@@ -21,9 +21,7 @@ __all__ = ["MAX_READ", "Wire", "WireClosed"]
 
 MAX_READ: Final = 256 * 1024  # bytes of one read, and so of one frame that nothing needs to look inside
 TLS_CHUNK: Final = 64 * 1024  # bytes encrypted per step; bounds the ciphertext held for a slow peer
-BULK: Final = 16 * 1024  # a read this large says that more is probably there already
 FAIRNESS: Final = 32  # reads without waiting before other sessions get their turn
-LINGER_READ: Final = 64 * 1024
 
 # One buffer for all wires of the process: a buffer per connection costs 137 KB a pair. What was read is copied
 # out before anything else can run, so no two wires ever see each other's bytes.
@@ -40,7 +38,6 @@ class Wire:
 
     __slots__ = (
         "_drained",
-        "_eager",
         "_encrypted",
         "_eof",
         "_incoming",
@@ -49,6 +46,8 @@ class Wire:
         "_reads",
         "_tls",
         "_waiter",
+        "more",
+        "registered",
         "socket",
     )
 
@@ -60,7 +59,8 @@ class Wire:
         self._tls: ssl.SSLObject | None = None
         self._incoming: ssl.MemoryBIO | None = None
         self._outgoing: ssl.MemoryBIO | None = None
-        self._eager = True
+        self.more = False  # whether more was there when the last read ended
+        self.registered = False  # with the readiness service
         self._eof = False
         self._reads = 0
         self._waiter: trio.Event | None = None
@@ -96,10 +96,6 @@ class Wire:
         return self._receive_plain()
 
     def _receive_plain(self) -> bytes | None:
-        if not self._eager:
-            # The last read emptied the socket: asking again would only cost a failed system call.
-            self._eager = True
-            return None
         try:
             count = self.socket.recv_into(_buffer)
         except BlockingIOError:
@@ -108,7 +104,7 @@ class Wire:
             if exc.errno in (errno.ECONNRESET, errno.EPIPE, errno.ETIMEDOUT):
                 return b""  # a reset is an end; what was read before it has been handed out already
             raise WireClosed(exc.strerror or str(exc)) from exc
-        self._eager = count >= BULK
+        self.more = count == MAX_READ
         return bytes(_view[:count])
 
     def _receive_tls(self) -> bytes | None:
@@ -127,6 +123,7 @@ class Wire:
                 raise WireClosed(f"TLS: {exc.reason or exc}") from exc
             else:
                 self._flush_tls()
+                self.more = self.more or bool(tls.pending() or incoming.pending)
                 return data
             raw = self._receive_plain()
             if raw is None:

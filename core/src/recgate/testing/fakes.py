@@ -13,6 +13,7 @@ from recgate.errors import RecordingFailed
 from recgate.ids import new_session_id
 from recgate.model import ConnectionInfo, Credential, Evidence, Principal, ScramKeys, Secret, TargetInfo
 from recgate.providers import PolicyRequest, Stage
+from recgate.readiness import Readiness
 from recgate.sansio.asks import LoggedIn
 from recgate.sansio.frames import Frame
 from recgate.session import Session
@@ -86,6 +87,7 @@ class FakeDoor:
     ) -> None:
         self.target = target
         self.recorder = MemoryRecorder()
+        self.readiness = Readiness()
         self.connection = ConnectionInfo(target.protocol, "127.0.0.1:1", "127.0.0.1:2", loopback=True)
         self.session: Session | None = None
         self.far, self.near = socket.socketpair()

@@ -66,6 +66,7 @@ class RunningRelay:
 
     async def __aenter__(self) -> RunningRelay:
         self._nursery = await self._nursery_manager.__aenter__()
+        self._nursery.start_soon(self.door.readiness.run)
         self._nursery.start_soon(self._run)
         for say in self._script.opening:
             await self.say(say)
@@ -82,6 +83,9 @@ class RunningRelay:
         self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
         self._scope.cancel()
+        assert self._nursery is not None
+        await self.ended.wait()
+        self._nursery.cancel_scope.cancel()
         await self._nursery_manager.__aexit__(kind, exc, tb)
         for end in (*self._ends.values(), self._near):
             end.close()
