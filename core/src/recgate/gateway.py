@@ -79,7 +79,7 @@ class Gateway:
         self.guard = LoginGuard()
         self.cancel_guard = LoginGuard()
         self.audit = AuditTrail([*_jsonl(config), *registry.observers])
-        self.recording = RecordingService(config, registry.store, self.keys)
+        self.recording = RecordingService.of(config, registry, self.keys)
         self.readiness = Readiness()
         self.live: dict[str, Session] = {}
         self.bound: list[Bound] = []

@@ -316,6 +316,11 @@ class Journal:
         except OSError as error:
             raise RecordingFailed(_complaint(self.directory.parent, error)) from error
 
+    def remove(self) -> None:
+        """Undo `create`: nothing was accepted."""
+        self.release()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
     def release(self) -> None:
         """Let go of the files. Idempotent."""
         self._put_away(self._fd)

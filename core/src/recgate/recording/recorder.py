@@ -1,0 +1,184 @@
+"""One live session's way into its recording: append before forwarding, seal at the end."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import trio
+
+from recgate.errors import RecordingFailed
+from recgate.recording.journal import Journal, Part
+from recgate.recording.limits import CLOSE_LIMIT, SESSION_QUOTA
+from recgate.sansio.frames import Frame
+
+__all__ = ["Recorder", "Sealing", "Unsealed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Unsealed:
+    """A part that waits for its seal."""
+
+    part: Part
+    final: bool = False
+    preallocated: bool = False
+
+
+class Append(Protocol):
+    """Record one frame."""
+
+    def __call__(self, side: int, kind: str, data: bytes, channel: int = 0) -> None:
+        """Return when the frame is in the journal. Raises `RecordingFailed`: do not forward it."""
+        ...
+
+
+class AppendAll(Protocol):
+    """Record several frames with one write."""
+
+    def __call__(self, frames: Sequence[Frame]) -> None:
+        """Return when all are in the journal. Raises `RecordingFailed`: do not forward any of them."""
+        ...
+
+
+class Sealing(Protocol):
+    """What a recorder needs of the service that it belongs to."""
+
+    @property
+    def over(self) -> bool:
+        """The backlog of all sessions is above the quota."""
+        ...
+
+    def wanted(self, recorder: Recorder) -> None:
+        """A part waits for its seal."""
+        ...
+
+    def given_up(self, recorder: Recorder) -> None:
+        """The chain is lost and nobody appends any more: recover it, then call `ended`."""
+        ...
+
+    async def changed(self) -> None:
+        """Wait until some backlog has become smaller, or a recorder has failed."""
+        ...
+
+    async def synced(self, journal: Journal) -> None:
+        """Make what was appended durable."""
+        ...
+
+    def released(self, journal: Journal) -> None:
+        """Close what the journal has put away."""
+        ...
+
+
+class Recorder:
+    """The recorder of one session. Appends are synchronous, and not for other threads.
+
+    `waits` is True with `durability: synced`: then `durable` must be awaited before a frame is forwarded.
+    """
+
+    def __init__(self, session_id: str, journal: Journal, sealing: Sealing, *, waits: bool) -> None:
+        self.session_id = session_id
+        self.waits = waits
+        # Straight into the journal: a call less on the way of every byte.
+        self.append: Append = journal.append
+        self.append_all: AppendAll = journal.append_all
+        self.journal = journal
+        self.unsealed: deque[Unsealed] = deque()
+        self.backlog = 0  # bytes in `unsealed`
+        self.chained = False  # a part was handed to the worker, so the key that it holds matters
+        self.lost = False  # that key is gone
+        self.sealed = False
+        self._sealing = sealing
+        self._closed = False
+        self._ended = trio.Event()
+        journal.on_part = self._rotated
+
+    def _rotated(self, part: Part) -> None:
+        self._queue(Unsealed(part))
+
+    def _queue(self, unsealed: Unsealed) -> None:
+        self.unsealed.append(unsealed)
+        self.backlog += unsealed.part.size
+        self._sealing.wanted(self)
+
+    @property
+    def failure(self) -> str:
+        """Why nothing more is accepted, or the empty string."""
+        return self.journal.failure
+
+    @property
+    def full(self) -> bool:
+        """Too much waits for the store: nothing more may be read until `room` returns."""
+        return self.backlog >= SESSION_QUOTA or self._sealing.over
+
+    async def room(self) -> None:
+        """Wait while `full`. Returns as well when the recorder has failed: the next append says so."""
+        while self.full and not self.journal.failure:
+            await self._sealing.changed()
+
+    async def durable(self) -> None:
+        """With `durability: synced`, return once all that was appended is on disk; else at once.
+
+        Raises:
+            RecordingFailed: it could not be synced. Cancelled, it may be on disk or not.
+        """
+        if self.waits:
+            await self._sealing.synced(self.journal)
+
+    def rotate_if_due(self) -> None:
+        """Hand the current part over when it is old enough. A failure is what the next append says."""
+        if self.journal.due() and not self.journal.failure:
+            try:
+                self.journal.rotate()
+            except RecordingFailed:
+                return
+
+    def fail(self, why: str) -> None:
+        """The chain is lost: accept nothing more. What was accepted is sealed by recovery."""
+        if self.lost:
+            return
+        self.lost = True
+        self.journal.fail(why)
+        self.unsealed.clear()
+        self.backlog = 0
+        if self._closed:
+            self._sealing.given_up(self)
+
+    def took(self, unsealed: Unsealed) -> None:
+        """The first of `unsealed` is durable."""
+        self.unsealed.popleft()
+        self.backlog -= unsealed.part.size
+        if unsealed.final:
+            self.sealed = True
+            self.ended()
+
+    def ended(self) -> None:
+        """Nothing is left to do: let `close` return."""
+        self._ended.set()
+
+    async def close(self, end: Mapping[str, object]) -> None:
+        """Write the end and wait for the seal, at most `CLOSE_LIMIT` seconds, shielded. Idempotent.
+
+        When this returns the recording is sealed, or it waits on disk and is sealed later: `sealed` says which.
+
+        Raises:
+            RecordingFailed: the end could not be written down; recovery will state that it is missing.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            part, preallocated = self.journal.close(end)
+        except RecordingFailed as error:
+            self.fail(str(error))
+            raise
+        finally:
+            self.journal.release()
+            self._sealing.released(self.journal)
+        if self.lost:
+            self._sealing.given_up(self)
+        else:
+            self._queue(Unsealed(part, final=True, preallocated=preallocated))
+        with trio.move_on_after(CLOSE_LIMIT, shield=True):
+            await self._ended.wait()

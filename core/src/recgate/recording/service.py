@@ -1,0 +1,388 @@
+"""The recording of a gateway: opens recorders, has their parts sealed, and recovers what a dead gateway left.
+
+One a process. It holds a lock on the journal, so what lies there and is not its own has no owner any more.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, cast
+
+import cbor2
+import structlog
+import trio
+
+from recgate.errors import RecordingFailed
+from recgate.recording.directory import is_session
+from recgate.recording.durability import GroupCommit
+from recgate.recording.journal import Journal
+from recgate.recording.limits import MIN_FREE
+from recgate.recording.link import SealingWorker, WorkerLost, WorkerRefused
+from recgate.recording.plan import RecordingPlan
+from recgate.recording.recorder import Recorder, Unsealed
+from recgate.sansio.frames import GATEWAY
+
+if TYPE_CHECKING:
+    from recgate.config import Configuration
+    from recgate.keys import GatewayKeys
+    from recgate.plugins import Registry
+    from recgate.providers import RecordingStore
+
+__all__ = ["RecordingService"]
+
+LOCK_NAME: Final = ".lock"
+TICK: Final = 1.0  # seconds between looks at parts that have become old enough
+SWEEP: Final = 60.0  # seconds between looks for journals without an owner
+MAX_ATTEMPTS: Final = 3  # recoveries of one journal that the worker may die of, until the gateway starts anew
+RETRY_FIRST, RETRY_LAST = 0.5, 30.0  # seconds before a failed seal, or a dead worker, is tried again
+DRAIN: Final = 20.0  # seconds that seals under way get when the service stops
+
+_LOST: Final = "the sealing process ended and with it this session's key; the session cannot be recorded on"
+_DIED: Final = "the gateway stopped without closing the session"
+
+log = structlog.get_logger("recgate.recording")
+
+
+class RecordingService:
+    """Use as `async with`: inside, sessions can be recorded.
+
+    Leaving it seals what is complete within `DRAIN` seconds; what is not is recovered at the next start. `recovered`
+    is called with the id and the outcome of every journal that was recovered.
+    """
+
+    def __init__(self, plan: RecordingPlan, store: RecordingStore) -> None:
+        self.plan = plan
+        self.store = store
+        self.recorders: dict[str, Recorder] = {}
+        self.recovered: Callable[[str, Mapping[str, object]], None] | None = None
+        self._commit = GroupCommit()
+        self._worker: SealingWorker | None = None
+        self._up = trio.Event()
+        self._sealing: set[str] = set()
+        self._changed = trio.Event()
+        self._sweep_now = trio.Event()
+        self._swept = trio.Event()
+        # A journal that kills the worker would end every session with it at every sweep.
+        self._attempts: dict[str, int] = {}
+        self._backlog = 0
+        self._lock = -1
+        self._stack = AsyncExitStack()
+        self._nursery: trio.Nursery
+
+    @classmethod
+    def of(cls, config: Configuration, registry: Registry, keys: GatewayKeys) -> RecordingService:
+        """Make the service of a configured gateway."""
+        return cls(RecordingPlan.of(config, registry, keys), registry.store)
+
+    # -- life ------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> RecordingService:
+        """Start the worker and the sweeper. Raises `RecordingFailed` when nothing could be recorded."""
+        self._lock = _take_lock(self.plan.root)
+        self._nursery = await self._stack.enter_async_context(trio.open_nursery())
+        try:
+            await self._nursery.start(self._keep_worker)
+            self._nursery.start_soon(self._commit.run)
+            self._nursery.start_soon(self._tick)
+            self._nursery.start_soon(self._sweep)
+        except BaseException:
+            await self._stop()
+            raise
+        return self
+
+    async def _stop(self) -> None:
+        # Entered from within: only a nursery that has no exception to carry on leaves ours as it is.
+        self._nursery.cancel_scope.cancel()
+        with trio.CancelScope(shield=True):
+            await self._stack.aclose()
+        os.close(self._lock)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        """Let seals under way finish, then stop. What is left is recovered at the next start."""
+        try:
+            with trio.move_on_after(DRAIN, shield=True):
+                while any(recorder.unsealed for recorder in self.recorders.values()):
+                    await self.changed()
+            self._nursery.cancel_scope.cancel()
+            return bool(await self._stack.__aexit__(kind, error, trace))
+        finally:
+            for recorder in self.recorders.values():
+                recorder.journal.release()
+                for descriptor in recorder.journal.retired:
+                    os.close(descriptor)
+            os.close(self._lock)
+
+    # -- sessions --------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Raise `RecordingFailed` unless a session could be recorded now. Says what to do."""
+        self.store.check()
+        root = self.plan.root
+        try:
+            space = os.statvfs(root)
+        except OSError as error:
+            raise RecordingFailed(f"journal: {root}: {error.strerror}; no session was opened.") from error
+        if space.f_bavail * space.f_frsize < MIN_FREE:
+            raise RecordingFailed(f"journal: {root} has no space left; add some. No session was opened.")
+        if self.over:
+            raise RecordingFailed(
+                f"journal: {self._backlog >> 20} MiB in {root} wait for the store, which is the limit "
+                "(recording: backlog). See why the store does not take them. No session was opened."
+            )
+        if not self._up.is_set():
+            raise RecordingFailed(
+                "the sealing process is being started again. No session was opened; try again."
+            )
+
+    def open(self, opened: Mapping[str, object]) -> Recorder:
+        """Open the recording of a session: when this returns, its first frame is written.
+
+        Raises:
+            RecordingFailed: the session cannot be recorded and must not begin.
+        """
+        session = opened.get("session")
+        if not isinstance(session, str) or not is_session(session):
+            raise RecordingFailed("a recording needs a session id")
+        journal = Journal.create(
+            self.plan.root, session, self.plan.wrapping.reveal(), synced=self.plan.synced
+        )
+        try:
+            journal.append(GATEWAY, "opened", cbor2.dumps(dict(opened), canonical=True))
+        except RecordingFailed:
+            journal.remove()
+            raise
+        recorder = Recorder(session, journal, self, waits=self.plan.synced)
+        self.recorders[session] = recorder
+        self._nursery.start_soon(self._begin, recorder)
+        return recorder
+
+    async def _begin(self, recorder: Recorder) -> None:
+        """Have the worker take the session up, so that it is listed while it lives. Sealing does so as well."""
+        try:
+            worker = await self._running()
+            await worker.ask({"do": "begin", "session": recorder.session_id})
+        except WorkerLost:
+            return
+
+    # -- what recorders ask (recorder.Sealing) -----------------------------------------------------------
+
+    @property
+    def over(self) -> bool:
+        """The backlog of all sessions is above the quota."""
+        return self._backlog >= self.plan.quota
+
+    def wanted(self, recorder: Recorder) -> None:
+        """A part waits for its seal: see to it that somebody has it sealed."""
+        self._backlog += recorder.unsealed[-1].part.size
+        if recorder.session_id not in self._sealing:
+            self._sealing.add(recorder.session_id)
+            self._nursery.start_soon(self._seal, recorder)
+
+    def given_up(self, recorder: Recorder) -> None:
+        """Recover a session that this gateway itself has lost the key of."""
+        self.recorders.pop(recorder.session_id, None)
+        self._nursery.start_soon(self._recover_own, recorder)
+
+    async def changed(self) -> None:
+        """Wait until some backlog has become smaller, or a recorder has failed."""
+        await self._changed.wait()
+
+    async def synced(self, journal: Journal) -> None:
+        """Make what was appended durable. Raises `RecordingFailed`."""
+        await self._commit.wait(journal)
+
+    def released(self, journal: Journal) -> None:
+        """Close what the journal has put away."""
+        if journal.retired:
+            self._commit.collect(journal)
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+    # -- sealing ---------------------------------------------------------------------------------------
+
+    async def _running(self) -> SealingWorker:
+        await self._up.wait()
+        return cast("SealingWorker", self._worker)
+
+    async def _seal(self, recorder: Recorder) -> None:
+        """Have the parts of one session sealed in their order, until none waits."""
+        delay = RETRY_FIRST
+        while recorder.unsealed:
+            unsealed = recorder.unsealed[0]
+            failed = await self._seal_one(recorder, unsealed)
+            if recorder.lost:
+                break
+            if not failed:
+                delay = RETRY_FIRST
+                self._backlog -= unsealed.part.size
+                recorder.took(unsealed)
+                self._tell()
+                continue
+            log.warning("recording.unsealed", session=recorder.session_id, reason=failed, retry=delay)
+            await trio.sleep(delay)
+            delay = min(delay * 2, RETRY_LAST)
+        self._sealing.discard(recorder.session_id)
+        if recorder.sealed:
+            self.recorders.pop(recorder.session_id, None)
+
+    async def _seal_one(self, recorder: Recorder, unsealed: Unsealed) -> str:
+        """Ask for one seal; gives why it is to be tried again, or the empty string."""
+        worker = await self._running()
+        if recorder.lost:
+            return ""
+        recorder.chained = True
+        request = {
+            "do": "seal",
+            "session": recorder.session_id,
+            "part": unsealed.part.number,
+            "size": unsealed.part.size,
+            "final": unsealed.final,
+            "preallocated": unsealed.preallocated,
+        }
+        try:
+            answer = await worker.ask(request)
+        except WorkerLost:
+            self._lose(recorder, _LOST)
+            return ""
+        if "done" in answer:
+            return ""
+        reason = str(answer["failed"])
+        if answer["retry"]:
+            return reason
+        self._lose(recorder, reason)
+        return ""
+
+    def _lose(self, recorder: Recorder, why: str) -> None:
+        """End a session whose chain cannot be gone on with. Its task hears of it at its next append."""
+        if recorder.lost:
+            return
+        log.error("recording.lost", session=recorder.session_id, reason=why)
+        self._backlog -= recorder.backlog
+        recorder.fail(why)
+        self._tell()
+
+    # -- the worker ------------------------------------------------------------------------------------
+
+    async def _keep_worker(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """Keep a worker running. The first must start, or the gateway does not."""
+        delay, started = RETRY_FIRST, False
+        while True:
+            worker = SealingWorker(self.plan.first_message(), self._note)
+            refusal = await self._run_worker(worker, task_status if not started else trio.TASK_STATUS_IGNORED)
+            if refusal is not None and not started:
+                raise refusal
+            started = True
+            delay = min(delay * 2, RETRY_LAST) if refusal is not None else RETRY_FIRST
+            self._up = trio.Event()
+            for recorder in tuple(self.recorders.values()):
+                if recorder.chained:
+                    self._lose(recorder, _LOST)
+            await trio.sleep(delay)
+
+    async def _run_worker(
+        self, worker: SealingWorker, task_status: trio.TaskStatus[None]
+    ) -> WorkerRefused | None:
+        """Run one worker to its end; gives why it could not begin, if it could not."""
+        refusals: list[BaseException] = []
+        try:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(worker.run)
+                self._worker = worker
+                self._up.set()
+                task_status.started()
+            log.error("recording.worker-died", pid=worker.pid)
+        except* WorkerRefused as refused:
+            refusals += refused.exceptions
+        if not refusals:
+            return None
+        log.error("recording.worker-refused", reason=str(refusals[0]))
+        return WorkerRefused(str(refusals[0]))
+
+    def _note(self, event: str, facts: Mapping[str, object]) -> None:
+        log.warning(event, **facts)
+
+    # -- time and the dead -----------------------------------------------------------------------------
+
+    async def _tick(self) -> None:
+        while True:
+            await trio.sleep(TICK)
+            for recorder in tuple(self.recorders.values()):
+                recorder.rotate_if_due()
+
+    async def swept(self) -> None:
+        """Wait for the end of a sweep, which begins now unless one is under way."""
+        done = self._swept
+        self._sweep_now.set()
+        await done.wait()
+
+    async def _sweep(self) -> None:
+        while True:
+            for session in self._orphans():
+                await self._recover(session, _DIED)
+            done, self._swept = self._swept, trio.Event()
+            done.set()
+            with trio.move_on_after(SWEEP):
+                await self._sweep_now.wait()
+            self._sweep_now = trio.Event()
+
+    def _orphans(self) -> list[str]:
+        try:
+            names = sorted(os.listdir(self.plan.root))
+        except OSError as error:
+            log.error("recording.journal-unreadable", reason=str(error))
+            return []
+        return [
+            name
+            for name in names
+            if is_session(name) and name not in self.recorders and self._attempts.get(name, 0) < MAX_ATTEMPTS
+        ]
+
+    async def _recover_own(self, recorder: Recorder) -> None:
+        await self._recover(recorder.session_id, recorder.failure)
+        recorder.ended()
+
+    async def _recover(self, session: str, reason: str) -> None:
+        """Have one journal recovered, if it is still there. What fails is tried at the next sweep."""
+        worker = await self._running()
+        if session in self.recorders or not (self.plan.root / session).exists():
+            return
+        try:
+            answer = await worker.ask({"do": "recover", "session": session, "reason": reason})
+        except WorkerLost as error:
+            self._attempts[session] = self._attempts.get(session, 0) + 1
+            answer = {"failed": str(error)}
+        if "failed" in answer:
+            log.warning("recording.unrecovered", session=session, reason=answer["failed"])
+            return
+        outcome = cast("Mapping[str, object]", answer["done"])
+        log.warning("recording.recovered", session=session, **outcome)
+        if self.recovered is not None:
+            self.recovered(session, outcome)
+
+
+def _take_lock(root: Path) -> int:
+    """Make the journal's directory ours for as long as this process lives."""
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(root / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise RecordingFailed(
+            f"journal: {root} cannot be used by uid {os.geteuid()} ({error.strerror}); recording is mandatory."
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise RecordingFailed(
+            f"journal: {root} is in use by another gateway. Give each its own data_dir."
+        ) from None
+    return descriptor

@@ -1,0 +1,365 @@
+"""A gateway's recording as a whole: what was appended is sealed, whatever happens on the way."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import trio
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from recgate_store_file.store import FileStore
+
+from recgate.errors import RecordingFailed
+from recgate.ids import new_session_id
+from recgate.model import Secret
+from recgate.recording import service as service_module
+from recgate.recording.plan import RecordingPlan
+from recgate.recording.segment import read_segment
+from recgate.recording.service import RecordingService
+from recgate.sansio.frames import CLIENT, UPSTREAM, Frame
+
+
+class Ground:
+    """One gateway's directories and keys, which outlive the services on them."""
+
+    def __init__(self, path: Path, trouble: str = "") -> None:
+        self.path = path
+        self.store = FileStore(path / "recordings")
+        self.diary = path / "diary"
+        argument = json.dumps({"store": str(self.store.root), "diary": str(self.diary), "trouble": trouble})
+        self.plan = RecordingPlan(
+            gateway="gate-1",
+            root=path / "journal",
+            identity=Ed25519PrivateKey.generate(),
+            wrapping=Secret(os.urandom(32)),
+            backend="recording_backend:build",
+            argument=argument.encode(),
+            synced=False,
+            quota=1 << 30,
+        )
+
+    def service(self, **changes):
+        return RecordingService(replace(self.plan, **changes), self.store)
+
+    def lines(self, session):
+        rows = [json.loads(line) for line in self.diary.read_text().splitlines()] if self.diary.exists() else []
+        return [row[1:] for row in rows if row[0] == session]
+
+    def segments(self, session):
+        names = [name for name in self.store.objects(session) if name.endswith(".seg")]
+        return [read_segment(self.store.get(session, name)) for name in names]
+
+    def frames(self, session):
+        return [frame for segment in self.segments(session) for frame in segment.frames()]
+
+
+@pytest.fixture
+def ground(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    return Ground(tmp_path)
+
+
+def opened(session=None, **more):
+    facts = {"session": session or new_session_id(), "user": "alice", "protocol": "tiny", "target": "t"}
+    return {**facts, "started": time.time_ns(), "policy": "ab" * 32, **more}
+
+
+async def test_an_appended_session_is_sealed_and_complete(ground):
+    async with ground.service() as service:
+        service.check()
+        recorder = service.open(opened())
+        recorder.append(CLIENT, "F", b"question")
+        recorder.append_all([Frame(UPSTREAM, "B", b"answer"), Frame(UPSTREAM, "B", b"more", channel=7)])
+        await recorder.close({"reason": "client-closed", "wire": {"client": {"bytes": 10, "frames": 2}}})
+        assert recorder.sealed
+        assert service.recorders == {}
+    (segment,) = ground.segments(recorder.session_id)
+    frames = list(segment.frames())
+    assert [(f.seq, f.side, f.kind, f.channel, f.data) for f in frames[1:4]] == [
+        (1, 0, "F", 0, b"question"),
+        (2, 1, "B", 0, b"answer"),
+        (3, 1, "B", 7, b"more"),
+    ]
+    assert [f.kind for f in frames[::4]] == ["opened", "closed"]
+    assert [f.t for f in frames] == sorted(f.t for f in frames)
+    assert segment.seal.next is None
+    assert segment.seal.end.reason == "client-closed"
+    assert segment.seal.end.counters["stored"][1] == [2, 10]
+    assert segment.seal.end.counters["wire"] == {"client": {"bytes": 10, "frames": 2}}
+    assert not (ground.plan.root / recorder.session_id).exists()
+    assert ground.lines(recorder.session_id) == [
+        ["restore", "alice", 0],
+        ["feed", 0, 4],
+        ["finish", "sealed", "client-closed", ""],
+    ]
+
+
+async def test_a_long_session_has_a_chain_of_segments(ground):
+    async with ground.service() as service:
+        recorder = service.open(opened())
+        for number in range(40):
+            recorder.append(CLIENT, "F", number.to_bytes(2, "big") + os.urandom(100_000))
+            await trio.lowlevel.checkpoint()
+        await recorder.close({"reason": "x"})
+    segments = ground.segments(recorder.session_id)
+    assert len(segments) == 4
+    assert [s.seal.segment for s in segments] == [1, 2, 3, 4]
+    assert all(b.seal.prev == a.seal_digest for a, b in zip(segments, segments[1:], strict=False))
+    assert all(b.signed.verify(a.seal.next) for a, b in zip(segments, segments[1:], strict=False))
+    assert [f.seq for f in ground.frames(recorder.session_id)] == list(range(42))
+    assert ground.lines(recorder.session_id)[-2:] == [["feed", 34, 41], ["finish", "sealed", "x", ""]]
+
+
+async def test_an_old_part_is_sealed_while_the_session_is_idle(ground, monkeypatch):
+    monkeypatch.setattr("recgate.recording.journal._PART_NS", 1)
+    monkeypatch.setattr(service_module, "TICK", 0.01)
+    async with ground.service() as service:
+        recorder = service.open(opened())
+        while not ground.segments(recorder.session_id):
+            await service.changed()
+        assert recorder.backlog == 0
+        await recorder.close({"reason": "x"})
+    assert len(ground.segments(recorder.session_id)) == 2
+
+
+async def test_close_is_idempotent_and_ends_appending(ground):
+    async with ground.service() as service:
+        recorder = service.open(opened())
+        await recorder.close({"reason": "x"})
+        await recorder.close({"reason": "y"})
+        with pytest.raises(RecordingFailed, match="closed"):
+            recorder.append(CLIENT, "F", b"late")
+        with pytest.raises(RecordingFailed, match="closed"):
+            recorder.append_all([Frame(CLIENT, "F", b"late")])
+    assert ground.segments(recorder.session_id)[0].seal.end.reason == "x"
+
+
+async def test_what_the_indexer_does_wrong_costs_the_index_only(tmp_path, monkeypatch, ground):
+    ground = Ground(tmp_path / "troubled", "raise")
+    async with ground.service() as service:
+        recorder = service.open(opened())
+        recorder.append(CLIENT, "F", b"data")
+        await recorder.close({"reason": "x"})
+        assert recorder.sealed
+    assert len(ground.frames(recorder.session_id)) == 3
+    problem = "ValueError: the indexer was told to raise"
+    assert ground.lines(recorder.session_id)[-1] == ["finish", "sealed", "x", problem]
+
+
+async def test_the_death_of_the_worker_ends_sessions_it_had_keys_of_and_recovers_them(ground, monkeypatch):
+    monkeypatch.setattr(service_module, "RETRY_FIRST", 0.01)
+    async with ground.service() as service:
+        old, fresh = service.open(opened()), service.open(opened())
+        old.append(CLIENT, "F", os.urandom(2_000_000))
+        old.append(CLIENT, "F", b"in the next part")
+        while old.backlog:
+            await service.changed()
+        fresh.append(CLIENT, "F", b"never sealed yet")
+        os.kill(service._worker.pid, signal.SIGKILL)
+        while not old.lost:
+            await service.changed()
+        with pytest.raises(RecordingFailed, match="key"):
+            old.append(CLIENT, "F", b"refused")
+        fresh.append(CLIENT, "F", b"goes on")
+        await old.close({"reason": "recording"})
+        await fresh.close({"reason": "client-closed"})
+        assert fresh.sealed
+    first, last = ground.segments(old.session_id)
+    assert last.seal.recovered.lost == first.seal.next
+    assert "sealing process" in last.seal.recovered.reason
+    assert last.seal.end.reason == "recording"
+    assert [f.data for f in last.frames()][0] == b"in the next part"
+    assert ground.lines(old.session_id)[-1][:2] == ["finish", "recovered"]
+    (whole,) = ground.segments(fresh.session_id)
+    assert whole.seal.recovered is None
+    assert [f.data for f in whole.frames()][1:3] == [b"never sealed yet", b"goes on"]
+
+
+async def test_a_journal_that_kills_the_worker_is_left_alone_after_some_tries(tmp_path, ground, monkeypatch):
+    monkeypatch.setattr(service_module, "RETRY_FIRST", 0.01)
+    monkeypatch.setattr(service_module, "SWEEP", 0.01)
+    ground = Ground(tmp_path / "troubled", "die")
+    async with ground.service() as service:
+        recorder = service.open(opened())
+        recorder.append(CLIENT, "F", b"poison")
+        with trio.move_on_after(30) as waiting:
+            await recorder.close({"reason": "x"})
+        assert not waiting.cancelled_caught
+        assert not recorder.sealed
+        while service._attempts.get(recorder.session_id, 0) < service_module.MAX_ATTEMPTS:
+            await service.swept()
+        healthy = service.open(opened())
+        await healthy.close({"reason": "x"})
+        assert healthy.sealed
+    assert (ground.plan.root / recorder.session_id).exists()
+
+
+async def test_a_store_that_fails_for_a_while_loses_nothing(ground, monkeypatch):
+    monkeypatch.setattr(service_module, "RETRY_FIRST", 0.01)
+    async with ground.service() as service:
+        # A file where the directory belongs fails for root as well.
+        ground.store.root.write_bytes(b"")
+        with pytest.raises(RecordingFailed, match="recording is mandatory, so no session was opened"):
+            service.check()
+        recorder = service.open(opened())
+        recorder.append(CLIENT, "F", b"kept")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(recorder.close, {"reason": "x"})
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            assert not recorder.sealed
+            ground.store.root.unlink()
+        assert recorder.sealed
+    assert [f.kind for f in ground.frames(recorder.session_id)] == ["opened", "F", "closed"]
+
+
+async def test_a_backlog_above_the_quota_stops_reading_and_opening(ground, monkeypatch):
+    monkeypatch.setattr(service_module, "RETRY_FIRST", 0.01)
+    async with ground.service(quota=1_500_000) as service:
+        ground.store.root.write_bytes(b"")
+        recorder = service.open(opened())
+        recorder.append(CLIENT, "F", os.urandom(1_600_000))
+        assert not recorder.full
+        recorder.append(CLIENT, "F", b"begins the next part")
+        assert recorder.full
+        monkeypatch.setattr(service.store, "check", lambda: None)
+        with pytest.raises(RecordingFailed, match="backlog"):
+            service.check()
+        ground.store.root.unlink()
+        await recorder.room()
+        assert not recorder.full
+        await recorder.close({"reason": "x"})
+        assert recorder.sealed
+
+
+async def test_synced_frames_are_on_disk_before_they_go_on(ground, monkeypatch):
+    synced = []
+    real = os.fdatasync
+    monkeypatch.setattr("os.fdatasync", lambda fd: (synced.append(os.readlink(f"/proc/self/fd/{fd}")), real(fd)))
+    async with ground.service(synced=True) as service:
+        recorder = service.open(opened())
+        assert recorder.waits
+        recorder.append(CLIENT, "F", b"x" * 1_100_000)
+        await recorder.durable()
+        part = ground.plan.root / recorder.session_id / "000001.part"
+        assert synced == [str(part)]
+        recorder.append(CLIENT, "F", b"in part 2")
+        await recorder.durable()
+        assert [Path(each).name for each in synced] == ["000001.part", "000001.part", "000002.part"]
+        await recorder.close({"reason": "x"})
+        assert recorder.sealed
+
+
+async def test_a_failed_sync_ends_the_session(ground, monkeypatch):
+    def broken(descriptor):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    async with ground.service(synced=True) as service:
+        recorder = service.open(opened())
+        recorder.append(CLIENT, "F", b"x")
+        monkeypatch.setattr("os.fdatasync", broken)
+        with pytest.raises(RecordingFailed, match="check the disk"):
+            await recorder.durable()
+        with pytest.raises(RecordingFailed, match="check the disk"):
+            recorder.append(CLIENT, "F", b"y")
+        with pytest.raises(RecordingFailed):
+            await recorder.close({"reason": "x"})
+
+
+async def test_two_gateways_do_not_share_a_journal(ground):
+    async with ground.service():
+        with pytest.raises(RecordingFailed, match="in use by another gateway"):
+            async with ground.service():
+                raise AssertionError
+
+
+async def test_a_worker_that_cannot_begin_refuses_the_start(ground):
+    with pytest.raises(RecordingFailed, match="no backend today"):
+        async with ground.service(backend="recording_backend:raising"):
+            raise AssertionError
+    async with ground.service():
+        pass  # the lock was let go
+
+
+@pytest.mark.parametrize("session", ["", "../../etc", "a\0b", "x" * 26])
+async def test_only_a_session_id_names_a_journal(ground, session):
+    async with ground.service() as service:
+        with pytest.raises(RecordingFailed, match="session id"):
+            service.open(opened() | {"session": session})
+
+
+CHILD = """
+import sys, os, json, trio
+from pathlib import Path
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from recgate_store_file.store import FileStore
+from recgate.model import Secret
+from recgate.recording.plan import RecordingPlan
+from recgate.recording.service import RecordingService
+from recgate.ids import new_session_id
+
+told = json.loads(sys.argv[1])
+plan = RecordingPlan("gate-1", Path(told["root"]), Ed25519PrivateKey.from_private_bytes(bytes.fromhex(told["identity"])),
+    Secret(bytes.fromhex(told["wrapping"])), "recording_backend:build", told["argument"].encode(), False, 1 << 30)
+
+async def main():
+    async with RecordingService(plan, FileStore(Path(told["store"]))) as service:
+        recorder = service.open({"session": told["session"], "user": "bob", "protocol": "tiny", "started": 1})
+        number = 0
+        while True:
+            recorder.append(number % 2, "F", number.to_bytes(4, "big") + b"." * (number * 37 % 9000))
+            os.write(1, number.to_bytes(4, "big"))
+            number += 1
+            if number % 16 == 0:
+                await trio.sleep(0)
+trio.run(main)
+"""
+
+
+@pytest.mark.parametrize("reported", [1, 100, 700, 1500])
+async def test_every_append_that_returned_survives_kill_9(ground, reported):
+    session = new_session_id()
+    told = {
+        "root": str(ground.plan.root),
+        "store": str(ground.store.root),
+        "identity": ground.plan.identity.private_bytes_raw().hex(),
+        "wrapping": ground.plan.wrapping.reveal().hex(),
+        "argument": ground.plan.argument.decode(),
+        "session": session,
+    }
+    child = subprocess.Popen([sys.executable, "-c", CHILD, json.dumps(told)], stdout=subprocess.PIPE)
+    try:
+        seen = child.stdout.read(4 * reported)
+    finally:
+        child.kill()
+        seen += child.stdout.read()
+        child.wait()
+        child.stdout.close()
+    last = int.from_bytes(seen[-4:], "big") if len(seen) % 4 == 0 else len(seen) // 4 - 1
+    outcomes = []
+    async with ground.service() as service:
+        service.recovered = lambda name, outcome: outcomes.append((name, outcome["status"]))
+        await service.swept()
+    assert outcomes == [(session, "recovered")]
+    frames = ground.frames(session)
+    assert [frame.seq for frame in frames] == list(range(len(frames)))
+    wire = [int.from_bytes(frame.data[:4], "big") for frame in frames if frame.kind == "F"]
+    assert wire == list(range(len(wire)))
+    assert len(wire) > last
+    final = ground.segments(session)[-1].seal
+    assert final.recovered.reason == "the gateway stopped without closing the session"
+    assert final.end.counters["stored"][2][0] == 2
+    assert not (ground.plan.root / session).exists()
+    lines = ground.lines(session)
+    assert lines[-1][:2] == ["finish", "recovered"]
+    fed = [row for row in lines if row[0] == "feed"]
+    # After the last restore nothing is missing between what was saved and what came next.
+    assert fed[-1][2] == len(frames) - 1
