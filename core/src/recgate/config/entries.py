@@ -110,11 +110,7 @@ class EntryReader:
         try:
             self.registry.load([name])
         except NotInstalled:
-            close = suggestion(name, self.registry.candidates) if self.registry.candidates else ""
-            remedy = f"Run `pip install recgate-{name}`, or remove it."
-            if close.startswith("Did you mean"):
-                remedy = f"{close} Otherwise run `pip install recgate-{name}`, or remove it."
-            self.problems.add(path, f"no installed plugin provides {what}", remedy)
+            self.problems.add(path, f"no installed plugin provides {what}", self._how_to_get(name))
             self._refused.add(name)
             return False
         except PluginError as exc:
@@ -124,6 +120,19 @@ class EntryReader:
         if name not in self.plugins:
             self.plugins.append(name)
         return True
+
+    def _how_to_get(self, name: str) -> str:
+        """Suggest a plugin of the same kind, or say how to install this one."""
+        prefix = next((prefix for prefix in _PREFIX.values() if name.startswith(prefix)), "")
+        same = [
+            each.removeprefix(prefix)
+            for each in self.registry.candidates
+            if not prefix or each.startswith(prefix)
+        ]
+        close = suggestion(name.removeprefix(prefix), same)
+        if close.startswith("Did you mean"):
+            return f"{close} Otherwise run `pip install recgate-{name}`, or remove it."
+        return f"Run `pip install recgate-{name}`, or remove it."
 
     def entry_list(self, value: object, section: str) -> tuple[PluginEntry, ...]:
         """Read `section: [{word: {…}}, …]`."""

@@ -60,9 +60,8 @@ def read_yaml(text: str, problems: Problems) -> object:
     if len(text) > MAX_FILE:
         problems.add((), f"longer than {MAX_FILE} characters", "Split it, or generate less of it")
         return None
-    loader = _Composer(text)
     try:
-        node = loader.get_single_node()
+        node = _Composer(text).get_single_node()
         if node is None:
             return {}
         return _Builder(problems).build(node, (), 0)

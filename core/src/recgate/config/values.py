@@ -64,9 +64,16 @@ def parse_size(value: object) -> int:
     return int(match[1]) * _SIZES[match[2]]
 
 
+def _duration(value: object, info: ValidationInfo) -> float:
+    # Code that builds a model passes seconds; in a file a number without a unit is a guess.
+    if isinstance(value, float) and not info.context:
+        return value
+    return parse_duration(value)
+
+
 Duration = Annotated[
     float,
-    BeforeValidator(parse_duration),
+    BeforeValidator(_duration),
     WithJsonSchema(
         {"type": "string", "pattern": "^([0-9]+(ms|[smhdw]))+$", "examples": ["20s", "10m", "400d"]}
     ),
