@@ -1,0 +1,316 @@
+"""A channel on one leg and its counterpart on the other, with the gateway in between.
+
+Nothing is interpreted here beyond what must be decided on: requests are passed on by name with their fields,
+answers go back in order, and a refusal takes the shape that the program at the other end would have given it: a
+line on stderr and exit status 1.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from recgate.decisions import Decision
+from recgate.errors import RemoteProtocolError
+from recgate.sansio.frames import CLIENT, GATEWAY, UPSTREAM, Frame, Request, Side
+from recgate_ssh.frames import Kind, body_of, kind_of, word_frame
+from recgate_ssh.lane import Lane, Traffic
+from recgate_ssh.wire.channel import WireChannel
+from recgate_ssh.wire.replies import Slot
+from recgate_ssh.words import CHANNELS, FROM_CLIENT, FROM_TARGET, Value, Word, legible, pack, unpack
+
+__all__ = ["PROHIBITED", "Bridge", "Crossing", "stderr_line"]
+
+PROHIBITED: Final = 1  # SSH_OPEN_ADMINISTRATIVELY_PROHIBITED (RFC 4254 §5.1)
+CONNECT_FAILED: Final = 2
+REFUSED_STATUS: Final = 1
+
+# Requests for what never passes, by the word that policies and the audit trail know them by.
+SIDE_DOORS: Final = {"auth-agent-req@openssh.com": "agent", "x11-req": "x11"}
+
+
+class Crossing(Traffic, Protocol):
+    """What a bridge needs of the connection it belongs to."""
+
+    def channel_towards(self, side: Side) -> WireChannel | None:
+        """Make a channel to open on the leg of `side`; None when that leg is gone or full."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Record something that no frame shows."""
+        ...
+
+    def finished(self, bridge: Bridge) -> None:
+        """Both channels are gone."""
+        ...
+
+    def exited(self, number: int, body: Mapping[str, object]) -> None:
+        """A program ended: its exit status or signal."""
+        ...
+
+
+def stderr_line(text: str) -> bytes:
+    """Word what the gateway tells a person; a raw terminal needs the carriage return as well."""
+    return f"recgate: {text}\r\n".encode()
+
+
+class End:
+    """One of a bridge's two channels: takes what its peer sends (`ChannelEvents`) to the other end."""
+
+    def __init__(self, bridge: Bridge, side: Side) -> None:
+        self.bridge = bridge
+        self.side = side
+        self.channel: WireChannel | None = None
+        self.lane = Lane(bridge.crossing, self._lane_waits)
+        self.asked: deque[Slot] = deque()  # slots of the other end's channel, for answers that come from here
+        self._pauses: set[str] = set()
+        self.over = False
+
+    @property
+    def other(self) -> End:
+        """The end across."""
+        return self.bridge.ends[UPSTREAM if self.side is CLIENT else CLIENT]
+
+    def _lane_waits(self, yes: bool) -> None:
+        self.pause("lane", yes)
+
+    def pause(self, why: str, yes: bool) -> None:
+        """Stop reading this channel for one more reason, or one less."""
+        before = bool(self._pauses)
+        self._pauses.add(why) if yes else self._pauses.discard(why)
+        if self.channel is None or before == bool(self._pauses):
+            return
+        if yes:
+            self.channel.pause_reading()
+        else:
+            self.channel.resume_reading()
+
+    # -- ChannelEvents ---------------------------------------------------------------------------------
+
+    def opened(self) -> None:
+        self.bridge.far_opened(self)
+
+    def refused(self, code: int, reason: str) -> None:
+        self.bridge.far_refused(self, code, reason)
+
+    def data(self, data: bytes, *, ext: bool) -> None:
+        kind = "ext" if ext else "data"
+        self.lane.push(Frame(self.side, kind, data, self.bridge.number), self.other.put)
+
+    def eof(self) -> None:
+        self.lane.push(Frame(self.side, "eof", b"", self.bridge.number), self.other.put_eof)
+
+    def writable(self, yes: bool) -> None:
+        self.other.pause("peer", not yes)
+
+    def closed(self) -> None:
+        if not self.over:
+            self.over = True
+            self.other.pause("peer", False)
+            self.lane.push(Frame(self.side, "close", b"", self.bridge.number), self.other.put_close)
+            self.bridge.end_closed()
+
+    def request(self, name: str, payload: bytes, slot: Slot | None) -> None:
+        self.bridge.request(self, name, payload, slot)
+
+    def reply(self, ok: bool) -> None:
+        if not self.asked:
+            raise RemoteProtocolError("an answer to nothing")
+        slot = self.asked.popleft()
+        frame = word_frame(self.side, Kind.REPLY, {"ok": ok}, self.bridge.number)
+        self.lane.push(frame, lambda _: self.other.answer(slot, ok))
+
+    # -- what comes from the other end, recorded -----------------------------------------------------------
+
+    def put(self, frame: Frame) -> None:
+        if self.channel is not None:
+            self.channel.send(frame.data, ext=frame.kind == "ext")
+
+    def put_eof(self, frame: Frame) -> None:
+        if self.channel is not None:
+            self.channel.send_eof()
+
+    def put_close(self, frame: Frame) -> None:
+        if self.channel is not None:
+            self.channel.close()
+
+    def answer(self, slot: Slot | None, ok: bool) -> None:
+        if self.channel is not None:
+            self.channel.answer(slot, ok)
+
+
+class Bridge:
+    """One channel of the session. `opener` is the side that asked for it."""
+
+    def __init__(
+        self, crossing: Crossing, number: int, kind: str, opener: Side, channel: WireChannel
+    ) -> None:
+        self.crossing = crossing
+        self.number = number
+        self.kind = kind
+        self.ends = {CLIENT: End(self, CLIENT), UPSTREAM: End(self, UPSTREAM)}
+        self.opener = self.ends[opener]
+        self.opener.channel = channel
+        channel.events = self.opener
+        self.pty: dict[str, Value] = {}
+        for end in self.ends.values():
+            end.lane.notice = self.tell
+
+    # -- opening ---------------------------------------------------------------------------------------
+
+    def open(self, payload: bytes, values: Mapping[str, Value], request: Request | None) -> None:
+        """Decide on the channel, then ask the other leg for its like. Nothing is granted before it is."""
+        body = {"type": self.kind, **values}
+
+        def deliver(frame: Frame) -> None:
+            channel = self.crossing.channel_towards(self.opener.other.side)
+            if channel is None:
+                self._refuse(CONNECT_FAILED, "the other side has no room for a channel")
+                return
+            self.opener.other.channel = channel
+            channel.events = self.opener.other
+            self.opener.lane.hold()
+            changed = frame.data != original
+            channel.open(
+                self.kind.encode(), pack(CHANNELS[self.kind], body_of(frame.data)) if changed else payload
+            )
+
+        def deny(decision: Decision) -> None:
+            self._refuse(PROHIBITED, decision.reason or "denied")
+
+        frame = word_frame(self.opener.side, Kind.OPEN, body, self.number, request)
+        original = frame.data
+        self.opener.lane.push(frame, deliver, deny)
+
+    def far_opened(self, far: End) -> None:
+        """Grant the channel: the other leg has."""
+
+        def deliver(_: Frame) -> None:
+            assert self.opener.channel is not None
+            self.opener.channel.accept()
+            self.opener.lane.release()
+
+        far.lane.push(word_frame(far.side, Kind.CONFIRM, {}, self.number), deliver)
+
+    def far_refused(self, far: End, code: int, reason: str) -> None:
+        """Refuse the channel in the other leg's words."""
+
+        self._fail(word_frame(far.side, Kind.FAILURE, {"code": code, "reason": reason[:1_000]}, self.number))
+
+    def _refuse(self, code: int, reason: str) -> None:
+        frame = word_frame(GATEWAY, Kind.FAILURE, {"code": code, "reason": reason}, self.number)
+        frame.to = self.opener.side
+        self._fail(frame)
+
+    def _fail(self, frame: Frame) -> None:
+        # Neither end ever was a channel, so neither is recorded as closing.
+        self.opener.over = self.opener.other.over = True
+
+        def deliver(frame: Frame) -> None:
+            body = body_of(frame.data)
+            assert self.opener.channel is not None
+            self.opener.channel.refuse(int(body["code"]), str(body["reason"]))
+            self.opener.lane.release()
+            self.crossing.finished(self)
+
+        self.opener.other.lane.push(frame, deliver)
+
+    # -- requests --------------------------------------------------------------------------------------
+
+    def request(self, end: End, name: str, payload: bytes, slot: Slot | None) -> None:
+        """Decide on a channel request and pass it on."""
+        if name in SIDE_DOORS and end.side is CLIENT:
+            self._side_door(end, SIDE_DOORS[name], slot)
+            return
+        table = FROM_CLIENT if end.side is CLIENT else FROM_TARGET
+        word = table.get(name) if self.kind == "session" else None
+        if word is None:
+            self.crossing.note(f"refused channel request {name[:64]}")
+            end.answer(slot, False)
+            return
+        values = unpack(word, payload)
+        if name == "pty-req":
+            self.pty = values
+        body = {"type": name, "reply": slot is not None, **values}
+        request = self._asks(word, values)
+        frame = word_frame(end.side, kind_of(name), body, self.number, request)
+        original = frame.data
+
+        def deliver(frame: Frame) -> None:
+            sent = payload if frame.data is original else pack(word, body_of(frame.data))
+            if end.other.channel is None or end.other.over:
+                end.answer(slot, False)
+                return
+            if slot is not None:
+                end.other.asked.append(slot)
+            end.other.channel.send_request(name, sent, want_reply=slot is not None)
+            if frame.kind == "exit":
+                self.crossing.exited(self.number, body)
+
+        end.lane.push(frame, deliver, lambda decision: self._denied(end, slot, decision))
+
+    def _asks(self, word: Word, values: Mapping[str, Value]) -> Request | None:
+        """Say what starting a program asks for. Never judged by how a command begins (threat 13)."""
+        if not word.starts:
+            return None
+        details: dict[str, object] = {"type": word.name, "pty": bool(self.pty)}
+        if word.name == "subsystem":
+            name = legible(values["name"])
+            kind = "file" if name == "sftp" else "shell"
+            return Request(kind, name, self.number, {**details, "subsystem": name})
+        return Request("shell", legible(values.get("command", "")), self.number, details)
+
+    def _side_door(self, end: End, kind: str, slot: Slot | None) -> None:
+        request = Request(kind, "", self.number)
+        frame = word_frame(
+            end.side, Kind.REQUEST, {"type": kind, "reply": slot is not None}, self.number, request
+        )
+        # Denied or not, it does not pass: there is nothing here that could carry it on.
+        end.lane.push(frame, lambda _: end.answer(slot, False), lambda _: end.answer(slot, False))
+
+    def _denied(self, end: End, slot: Slot | None, decision: Decision) -> None:
+        where = f" (recgate session {self.crossing.session.id})"
+        rule = f"{decision.rule}: " if decision.rule else ""
+        end.answer(slot, True)
+        self.end_with(f"{rule}{decision.reason or 'denied'}{where}")
+
+    # -- what the gateway itself says ------------------------------------------------------------------------
+
+    def tell(self, text: str) -> None:
+        """Write a line to the client's stderr."""
+        frame = Frame(GATEWAY, "ext", stderr_line(text), self.number, to=CLIENT)
+        self.ends[UPSTREAM].lane.push(frame, self.ends[CLIENT].put)
+
+    def end_with(self, text: str) -> None:
+        """Tell the client why and close the channel as a failed command would: stderr, status 1, end."""
+        if self.kind != "session" or self.ends[CLIENT].over:
+            return
+        client, lane = self.ends[CLIENT], self.ends[UPSTREAM].lane
+        self.tell(text)
+        body = {"type": "exit-status", "status": REFUSED_STATUS}
+        frame = word_frame(GATEWAY, Kind.EXIT, body, self.number)
+        frame.to = CLIENT
+
+        def leave(_: Frame) -> None:
+            if client.channel is not None:
+                client.channel.send_request(
+                    "exit-status", REFUSED_STATUS.to_bytes(4, "big"), want_reply=False
+                )
+                client.channel.send_eof()
+                client.channel.close()
+
+        lane.push(frame, leave)
+        self.crossing.exited(self.number, body)
+
+    # -- the end ---------------------------------------------------------------------------------------
+
+    def end_closed(self) -> None:
+        """One channel is gone; the bridge is, too, when both are."""
+        if all(end.over or end.channel is None for end in self.ends.values()):
+            self.crossing.finished(self)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits in either direction."""
+        return all(end.lane.idle for end in self.ends.values())

@@ -1,0 +1,278 @@
+"""The SSH driver: one trio-asyncio loop per connection, which holds both of its SSH connections.
+
+One loop each, because an uncaught error in a background task ends its loop and everything on it (law 7). What
+happens in which order is here: log in, open the session, reach the target, let channels cross, wind down.
+"""
+
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# trio-asyncio is not typed.
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, cast
+
+import trio
+import trio_asyncio
+from pydantic import BaseModel
+
+from recgate.driver import DriverSession
+from recgate.errors import (
+    AccessDenied,
+    AuthenticationFailed,
+    RecgateError,
+    RecordingFailed,
+    UpstreamFailed,
+    VaultFailed,
+)
+from recgate.model import Evidence
+from recgate.sansio.asks import LoggedIn
+from recgate.sansio.frames import CLIENT, UPSTREAM
+from recgate.session import Session
+from recgate_ssh.hostkeys import known_hosts
+from recgate_ssh.options import SshListenerOptions, SshTargetOptions
+from recgate_ssh.passage import Leg, Passage
+from recgate_ssh.wire.client_leg import ClientLink, client_options, host_key_stamp
+from recgate_ssh.wire.link import Link
+from recgate_ssh.wire.target_leg import connect, target_options
+from recgate_ssh.wire.transport import SocketTransport
+
+__all__ = ["SshDriver"]
+
+MISSED_KEEPALIVES: Final = 3
+WIND_DOWN: Final = 5.0  # seconds for what is recorded to reach a slow peer once the session is over
+TURN_AWAY: Final = 2.0  # seconds for a refused client to ask for the channel that it is told on
+LINGER: Final = 1.0  # seconds for a client to read the last words before its socket closes
+POLL: Final = 0.02  # seconds between looks while winding down
+
+
+class SshDriver:
+    """Speaks SSH for one listener (`Driver`)."""
+
+    def __init__(self, options: BaseModel) -> None:
+        self._options = cast(SshListenerOptions, options)
+
+    async def serve(self, session: DriverSession) -> None:
+        """Carry one client through. Cancelled, both connections are aborted and nothing is left running."""
+        async with trio_asyncio.open_loop() as loop, trio.open_nursery() as nursery:
+            visit = Visit(session, self._options, loop, nursery)
+            loop.set_exception_handler(visit.asyncio_fault)
+            try:
+                await visit.run()
+            finally:
+                visit.abort()
+                nursery.cancel_scope.cancel()
+
+
+class Visit:
+    """One connection from its first byte to its last (`Doorman`)."""
+
+    def __init__(
+        self,
+        door: DriverSession,
+        options: SshListenerOptions,
+        loop: Any,  # noqa: ANN401 - untyped in trio-asyncio
+        nursery: trio.Nursery,
+    ) -> None:
+        self._door = door
+        self._options = options
+        self._loop = loop
+        self._nursery = nursery
+        self._passage = Passage(self._spawn)
+        self._who: LoggedIn | None = None
+        self._arrived = trio.Event()
+        self._target_socket: socket.socket | None = None
+
+    def _spawn(self, task: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._nursery.start_soon(task)
+
+    def asyncio_fault(self, loop: object, context: dict[str, Any]) -> None:
+        """End this session for an error in its loop; without this, trio-asyncio would raise it at the loop."""
+        exc = context.get("exception")
+        self._passage.fault(type(exc).__name__ if exc is not None else str(context.get("message")))
+
+    # -- Doorman ---------------------------------------------------------------------------------------
+
+    async def recognises(self, name: str, evidence: Evidence) -> bool:
+        """Whether some identity source knows this key."""
+        return await self._door.recognises(name, evidence)
+
+    async def admit(self, name: str, evidence: Evidence) -> LoggedIn | None:
+        """Whom the proof logs in."""
+        try:
+            return await self._door.login(name, evidence)
+        except AuthenticationFailed:
+            return None
+
+    def authenticated(self, who: LoggedIn) -> None:
+        """The client is in."""
+        self._who = who
+        self._arrived.set()
+
+    # -- the course of things ----------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """From the first byte to the last."""
+        passage = self._passage
+        client = self._meet_client()
+        with trio.move_on_after(self._options.login_timeout):
+            await self._first(self._arrived, passage.over)
+        if self._who is None:
+            client.farewell("Login took too long")
+            return
+        try:
+            reached = await self._unless_over(self._reach_target)
+        except (AccessDenied, VaultFailed, UpstreamFailed, RecordingFailed) as exc:
+            await self._turn_away(str(exc))
+            return
+        if reached:
+            passage.go()
+            self._spawn(self._keep_alive)
+            await passage.over.wait()
+        await self._wind_down()
+
+    def _meet_client(self) -> ClientLink:
+        door, sock = self._door, self._door.client
+        options = client_options(door.data_dir, host_key_stamp(door.data_dir))
+        leg = Leg(self._passage, CLIENT)
+        link = ClientLink(self._loop, options, leg, self, door.connection.peer_host)
+        self._passage.links[CLIENT] = link
+        self._spawn(SocketTransport(sock, link, self._spawn).run)
+        return link
+
+    async def _first(self, *events: trio.Event) -> None:
+        async with trio.open_nursery() as nursery:
+
+            async def wait(event: trio.Event) -> None:
+                await event.wait()
+                nursery.cancel_scope.cancel()
+
+            for event in events:
+                nursery.start_soon(wait, event)
+
+    async def _unless_over(self, step: Callable[[], Coroutine[Any, Any, None]]) -> bool:
+        """Do a step of the beginning, giving up when the client leaves or the session is ended; True if done."""
+        failed: list[RecgateError] = []
+        done = False
+        async with trio.open_nursery() as nursery:
+
+            async def give_up() -> None:
+                await self._passage.over.wait()
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(give_up)
+            try:
+                await step()
+                done = True
+            except RecgateError as exc:
+                # Carried out of the nursery, which would wrap it in a group.
+                failed.append(exc)
+            nursery.cancel_scope.cancel()
+        if failed:
+            raise failed[0]
+        return done
+
+    async def _reach_target(self) -> None:
+        door, who = self._door, self._who
+        assert who is not None
+        client = self._passage.links[CLIENT]
+        session = await door.open(who, {"client": client.facts["version"], "cipher": client.facts["cipher"]})
+        self._passage.opened(session)
+        options = session.target.options
+        assert isinstance(options, SshTargetOptions)
+        known = await known_hosts(options)
+        username = options.username or session.credential.username or session.principal.name
+        self._target_socket = await door.dial()
+        with trio.move_on_after(options.connect_timeout) as scope:
+            await self._log_in(session, username, known, self._target_socket)
+        if scope.cancelled_caught:
+            raise UpstreamFailed(f"{session.target.name} did not finish its SSH handshake in time")
+
+    async def _log_in(self, session: Session, username: str, known: bytes, sock: socket.socket) -> None:
+        info = session.target
+        try:
+            settings = target_options(info.host, info.port, session.credential, username, known)
+        except ValueError as exc:
+            raise UpstreamFailed(f"{info.name}: {exc}") from None
+        leg = Leg(self._passage, UPSTREAM)
+        self._passage.links[UPSTREAM] = await connect(self._loop, sock, settings, leg, info.name, self._spawn)
+
+    # -- while it lives --------------------------------------------------------------------------------
+
+    async def _keep_alive(self) -> None:
+        """Ask a peer that has been silent whether it is there; after some silence more it counts as gone."""
+        missed = {CLIENT: 0, UPSTREAM: 0}
+        while not self._passage.over.is_set():
+            await trio.sleep(self._options.keepalive)
+            for side, link in self._passage.links.items():
+                if link.heard_since():
+                    missed[side] = 0
+                    continue
+                missed[side] += 1
+                if missed[side] > MISSED_KEEPALIVES:
+                    self._passage.lost(side, "no answer to keep-alives")
+                link.ask_global("keepalive@openssh.com", b"", lambda ok, data: None)
+
+    # -- the end ---------------------------------------------------------------------------------------
+
+    async def _turn_away(self, reason: str) -> None:
+        """Tell the client on its first channel, or when it opens none (`ssh -N`), as the reason of the end."""
+        passage = self._passage
+        passage.refuse(reason)
+        self._door.ended(f"refused: {reason}", **self._exit())
+        with trio.move_on_after(TURN_AWAY):
+            await self._first(passage.turned_away, passage.over)
+        await self._part(reason)
+
+    async def _wind_down(self) -> None:
+        """Say why it ends to whom can still hear it, let what is recorded reach its receiver, and close."""
+        passage = self._passage
+        reason = passage.end.reason if passage.end is not None else passage.end_reason
+        client = passage.links[CLIENT]
+        if client.up and not passage.stopped:
+            for bridge in list(passage.bridges.values()):
+                bridge.end_with(reason)
+        self._door.ended(passage.end_reason, **self._exit())
+        with trio.move_on_after(WIND_DOWN):
+            while not passage.stopped and not (passage.idle and self._flushed()):  # noqa: ASYNC110 - only at the end
+                await trio.sleep(POLL)
+        await self._part(reason)
+
+    def _flushed(self) -> bool:
+        return all(link.unsent == 0 for link in self._passage.links.values())
+
+    def _exit(self) -> dict[str, object]:
+        return {"exit": dict(self._passage.exit)} if self._passage.exit else {}
+
+    async def _part(self, reason: str) -> None:
+        links = self._passage.links
+        target = links.get(UPSTREAM)
+        if target is not None:
+            target.farewell("")
+        client = links[CLIENT]
+        if client.up:
+            client.farewell(f"recgate: {reason}")
+            await self._linger(client)
+
+    async def _linger(self, client: Link) -> None:
+        # Closing with unread input resets the connection, and the client would lose what it was told last.
+        sock = self._door.client
+        with trio.move_on_after(LINGER):
+            await self._loop.synchronize()
+            try:
+                sock.shutdown(socket.SHUT_WR)
+                while True:
+                    await trio.lowlevel.wait_readable(sock)
+                    if not sock.recv(65_536):
+                        return
+            except OSError:
+                return
+
+    def abort(self) -> None:
+        """Drop both connections. Called in the end, whatever happened."""
+        for link in self._passage.links.values():
+            link.abort()
+        if self._target_socket is not None:
+            trio.lowlevel.notify_closing(self._target_socket)
+            self._target_socket.close()

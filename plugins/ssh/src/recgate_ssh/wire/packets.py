@@ -1,0 +1,267 @@
+"""asyncssh's packet layer where it costs most: channel data under AES-GCM, a read at a time.
+
+What asyncssh does per packet and this does not: an SSH_MSG_IGNORE before it (a guard for CBC modes, which are
+never agreed on here), a key schedule, `os.urandom` for padding, formatting of a log line, and two copies of
+everything that was read behind it. Anything that is not channel data of an established connection takes
+asyncssh's own path, and so does everything under another cipher or an asyncssh that this was not tried with.
+"""
+
+# pyright: reportPrivateUsage=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportMissingTypeStubs=false, reportPrivateImportUsage=false
+# ruff: noqa: ANN401 - asyncssh's private parts, half typed, are this package's business (see its docstring)
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any, Final, cast
+
+import asyncssh
+from asyncssh.connection import SSHConnection
+from asyncssh.constants import MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA, MSG_IGNORE, MSG_KEX_LAST
+from asyncssh.encryption import GCMEncryption
+from asyncssh.misc import DisconnectError, MACError, ProtocolError
+
+from recgate_ssh.wire.gcm import TAG, CachedGcm
+from recgate_ssh.wire.transport import SocketTransport
+
+__all__ = ["FAST", "MAX_HELD", "PacketLayer"]
+
+# The minor version whose internals this was written against and is tested with.
+FAST: Final = asyncssh.__version__.split(".")[:2] == ["2", "24"]
+
+BLOCK: Final = 16  # bytes; AES-GCM's block, to which a packet is padded (RFC 5647 §7.2)
+MAX_PACKET: Final = 64 * 1024  # bytes of one packet sent here; peers must take 35,000 (RFC 4253 §6.1)
+MAX_HELD: Final = 4 * 1024 * 1024  # bytes held unparsed while a key exchange or login is worked on
+SEALED: Final = 288 * 1024  # bytes of packets sealed before they are written, about one read's worth
+
+# One scratch for the process each way: a packet is sealed and written, or opened and copied out, without a
+# task switch in between.
+_plain = bytearray(MAX_PACKET + 64)
+_sealed = bytearray(SEALED)
+_opened = bytearray(256 * 1024 + 64)
+_plain_view, _sealed_view, _opened_view = memoryview(_plain), memoryview(_sealed), memoryview(_opened)
+
+# RFC 4253 §6 wants arbitrary, preferably random padding. Under AES-GCM it hides nothing; random once is enough.
+_padding = os.urandom(32)
+
+
+def _cached(encryption: object) -> CachedGcm | None:
+    """Give the cipher of an AES-GCM direction, replacing asyncssh's by the cached one at first sight."""
+    if not FAST or type(encryption) is not GCMEncryption:
+        return None
+    cipher: Any = encryption._cipher
+    if type(cipher) is not CachedGcm:
+        cipher = CachedGcm(cipher._key, cipher._iv)
+        cast(Any, encryption)._cipher = cipher
+    return cipher
+
+
+class PacketLayer(SSHConnection):
+    """Both legs' packet layer. `deliver_gathered` is called when what was read of a channel is together."""
+
+    _send_gcm: tuple[object, CachedGcm | None] = (None, None)
+    _recv_gcm: tuple[object, CachedGcm | None] = (None, None)
+
+    # -- sending ---------------------------------------------------------------------------------------
+
+    def send_packet(self, pkttype: int, *args: bytes, handler: Any = None) -> None:
+        """Send one packet."""
+        if pkttype == MSG_IGNORE:
+            return
+        cipher = self._sender() if pkttype > MSG_KEX_LAST else None
+        if cipher is None:
+            super().send_packet(pkttype, *args, handler=handler)
+            return
+        payload = b"".join(args)
+        if len(payload) > MAX_PACKET:
+            super().send_packet(pkttype, *args, handler=handler)
+            return
+        _plain[1] = pkttype
+        _plain[2 : 2 + len(payload)] = payload
+        self._send(_sealed_view[: self._seal(cipher, 1 + len(payload), 0)])  # type: ignore[arg-type]
+
+    def send_channel_data(self, number: int, data: memoryview, limit: int, datatype: int | None) -> None:
+        """Send all of `data` on the peer's channel `number`, in packets of at most `limit` bytes."""
+        head = number.to_bytes(4, "big") + (b"" if datatype is None else datatype.to_bytes(4, "big"))
+        pkttype = MSG_CHANNEL_DATA if datatype is None else MSG_CHANNEL_EXTENDED_DATA
+        limit = min(limit, MAX_PACKET - 64)
+        end = filled = position = 0
+        start = 2 + len(head) + 4
+        while position < len(data):
+            count = min(limit, len(data) - position)
+            cipher = self._sender()
+            if cipher is None:
+                part = bytes(data[position : position + count])
+                super().send_packet(pkttype, head + count.to_bytes(4, "big") + part)
+                position += count
+                continue
+            _plain[1] = pkttype
+            _plain[2:start] = head + count.to_bytes(4, "big")
+            end = start + count
+            _plain_view[start:end] = data[position : position + count]
+            position += count
+            filled += self._seal(cipher, end - 1, filled)
+            if filled + MAX_PACKET + 128 > SEALED or position >= len(data):
+                self._send(_sealed_view[:filled])  # type: ignore[arg-type]
+                filled = 0
+        if filled:
+            self._send(_sealed_view[:filled])  # type: ignore[arg-type]
+
+    def _sender(self) -> CachedGcm | None:
+        """Give the cipher if a packet may be sealed here and now; not while keys are (due to be) exchanged."""
+        encryption = self._send_encryption
+        seen, cipher = self._send_gcm
+        if seen is not encryption:
+            cipher = _cached(encryption)
+            self._send_gcm = (encryption, cipher)
+        if (
+            cipher is None
+            or not self._auth_complete
+            or not self._kex_complete
+            or self._compressor is not None
+            or self._rekey_bytes_sent >= self._rekey_bytes
+            or (self._rekey_seconds and time.monotonic() >= self._rekey_time)
+        ):
+            return None
+        return cipher
+
+    def _seal(self, cipher: CachedGcm, length: int, offset: int) -> int:
+        """Pad and seal the `length` bytes of payload that stand in the scratch; gives the packet's length."""
+        pad = -(1 + length) % BLOCK
+        if pad < 4:
+            pad += BLOCK
+        size = 1 + length + pad
+        _plain[0] = pad
+        _plain[1 + length : size] = _padding[:pad]
+        header = size.to_bytes(4, "big")
+        _sealed[offset : offset + 4] = header
+        end = offset + 4 + size + TAG
+        cipher.seal_into(_plain_view[:size], header, _sealed_view[offset + 4 : end])
+        self._send_seq = self._send_seq + 1 & 0xFFFFFFFF
+        self._rekey_bytes_sent += size
+        return 4 + size + TAG
+
+    # -- receiving -------------------------------------------------------------------------------------
+
+    def data_received(self, data: Any, datatype: Any = None) -> None:
+        """Take what was read. Nothing of `data` is kept after this returns."""
+        held: Any = self._inpbuf
+        if held:
+            # Complete the packet that was begun, then go on in the read itself: joining both would copy it all.
+            need = self._missing(held) if self._receiver() is not None else len(data)
+            self._inpbuf = held + data[:need]
+            self._recv_data()
+            data = data[need:]
+            held = self._inpbuf
+            if held and len(data):
+                self._inpbuf = held + data
+                self._recv_data()
+                data = b""
+        if len(data):
+            self._inpbuf = data if self._receiver() is not None else bytes(data)
+            self._recv_data()
+        if type(self._inpbuf) is memoryview:
+            self._inpbuf = bytes(self._inpbuf)
+        self.deliver_gathered()
+        if len(self._inpbuf) > MAX_HELD and self._transport is not None:
+            self._transport.pause_reading()
+
+    @staticmethod
+    def _missing(held: bytes) -> int:
+        if len(held) < 4:
+            return 4 - len(held)
+        return max(0, 4 + int.from_bytes(held[:4], "big") + TAG - len(held))
+
+    def _receiver(self) -> CachedGcm | None:
+        encryption = self._recv_encryption
+        seen, cipher = self._recv_gcm
+        if seen is not encryption:
+            cipher = _cached(encryption)
+            self._recv_gcm = (encryption, cipher)
+        if cipher is None or self._decompressor is not None or self._recv_handler != self._recv_pkthdr:
+            return None
+        return cipher
+
+    def _recv_data(self) -> None:
+        try:
+            while self._inpbuf:
+                cipher = self._receiver()
+                if cipher is None and type(self._inpbuf) is memoryview:
+                    self._inpbuf = bytes(self._inpbuf)
+                if not (self._recv_handler() if cipher is None else self._recv_sealed(cipher)):
+                    break
+        except DisconnectError as exc:
+            self.deliver_gathered()
+            self._send_disconnect(exc.code, exc.reason, exc.lang)
+            self._force_close(exc)
+        except Exception:  # noqa: BLE001 - as in asyncssh: a fault here ends this connection, and is kept as its reason
+            self.internal_error()
+
+    def _recv_sealed(self, cipher: CachedGcm) -> bool:
+        """Open packets from the buffer; False when more must be read (or a packet is being worked on)."""
+        data = self._inpbuf
+        view = memoryview(data)
+        position, end = 0, len(view)
+        try:
+            while end - position >= 4:
+                header = view[position : position + 4]
+                size = int.from_bytes(header, "big")
+                if size > self._max_recv_pktlen or size < BLOCK or size % BLOCK:
+                    raise ProtocolError("Invalid packet length")
+                after = position + 4 + size + TAG
+                if after > end:
+                    return False
+                if not cipher.open_into(view[position + 4 : after], header, _opened_view[:size]):
+                    raise MACError("MAC verification failed")
+                position = after
+                if _opened[1] == MSG_CHANNEL_DATA and self._take_data(size):
+                    continue
+                self._inpbuf = view[position:]
+                return self._recv_other(cipher, bytes(_opened_view[:size]))
+            return False
+        finally:
+            if self._inpbuf is data:
+                self._inpbuf = view[position:] if position else data
+
+    def _take_data(self, size: int) -> bool:
+        """Hand channel data to its channel, if all is as it should be; else asyncssh says what is wrong."""
+        channel: Any = self._channels.get(int.from_bytes(_opened_view[2:6], "big"))
+        count = int.from_bytes(_opened_view[6:10], "big")
+        if (
+            channel is None
+            or not self._auth_complete
+            or 10 + count + _opened[0] != size
+            or not channel.may_take(count)
+        ):
+            return False
+        self._auth_final = True
+        self._recv_seq = self._recv_seq + 1 & 0xFFFFFFFF
+        channel.gather(bytes(_opened_view[10 : 10 + count]))
+        return True
+
+    def _recv_other(self, cipher: CachedGcm, packet: bytes) -> bool:
+        """Let asyncssh route a packet that is already open. What follows it stays in the buffer."""
+        self.deliver_gathered()
+        rest, self._inpbuf = self._inpbuf, bytes(len(packet) + 4 + TAG - BLOCK)
+        self._packet, self._pktlen = bytes(BLOCK), len(packet)
+        cipher.opened = packet
+        try:
+            return self._recv_packet()
+        finally:
+            self._inpbuf = rest
+
+    def _finish_recv_packet(self, pkttype: int, seq: int, _task: Any = None, is_async: bool = False) -> None:
+        super()._finish_recv_packet(pkttype, seq, _task, is_async)
+        if is_async:
+            self.deliver_gathered()
+            if self._transport is not None and len(self._inpbuf) <= MAX_HELD:
+                self._transport.resume_reading()
+
+    def deliver_gathered(self) -> None:
+        """Give channels what was gathered for them."""
+
+
+def transport_of(link: PacketLayer) -> SocketTransport | None:
+    """Give the transport while the connection is up."""
+    return cast("SocketTransport | None", link._transport)

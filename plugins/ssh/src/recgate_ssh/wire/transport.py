@@ -1,0 +1,203 @@
+"""An asyncio transport whose socket trio reads: one wake-up per read, and real back-pressure.
+
+trio-asyncio's own socket transport wakes two trio tasks for each readable event, which is most of the time
+that a keystroke spends in a gateway. Here a trio task reads and calls the protocol itself; asyncio's part is
+left to what is rare (key exchange, login). The loop is found through the task's context, so asyncssh may
+create its tasks from within these calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Protocol
+
+import trio
+
+__all__ = ["MAX_READ", "SocketTransport"]
+
+MAX_READ: Final = 256 * 1024  # bytes of one read, and so about the largest frame
+BULK: Final = 16 * 1024  # a read this large says that more is probably there already
+FAIRNESS: Final = 16  # reads without waiting before other sessions get their turn
+HIGH_WATER: Final = 512 * 1024  # unsent bytes at which the other leg stops being read
+LOW_WATER: Final = 64 * 1024
+
+# One buffer for the process: reads are consumed before any other task can run, and a buffer per connection
+# would be most of an idle session's memory.
+_buffer = bytearray(MAX_READ)
+_view = memoryview(_buffer)
+
+
+class ByteProtocol(Protocol):
+    """What a transport feeds. `data_received` must have copied what it keeps before it returns."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None: ...
+    def connection_lost(self, exc: Exception | None = None) -> None: ...
+    def data_received(self, data: memoryview) -> None: ...
+    def eof_received(self) -> None: ...
+    def pause_writing(self) -> None: ...
+    def resume_writing(self) -> None: ...
+
+
+class SocketTransport(asyncio.Transport):
+    """One connected, non-blocking socket. Whoever made it closes the socket after `run` has returned."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        protocol: ByteProtocol,
+        spawn: Callable[[Callable[[], Coroutine[Any, Any, None]]], None],
+    ) -> None:
+        super().__init__()
+        self._socket = sock
+        self._protocol = protocol
+        self._spawn = spawn
+        self._backlog: deque[memoryview] = deque()
+        self._unsent = 0
+        self._write_paused = False
+        self._read_paused = False
+        self._resumed = trio.Event()
+        self.closed = trio.Event()
+        self.heard = True  # something came since whoever keeps the connection alive last looked
+
+    # -- reading ---------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Read until EOF, error or `abort`, calling the protocol. Cancelled, nothing read is lost but the rest."""
+        protocol, recv_into = self._protocol, self._socket.recv_into
+        protocol.connection_made(self)
+        turns = 0
+        while not self.closed.is_set():
+            if self._read_paused:
+                await self._resumed.wait()
+                continue
+            try:
+                count = recv_into(_buffer)
+            except BlockingIOError:
+                turns = 0
+                await self._readable()
+                continue
+            except OSError as exc:
+                protocol.connection_lost(exc)
+                return
+            if not count:
+                protocol.eof_received()
+                return
+            self.heard = True
+            protocol.data_received(_view[:count])
+            turns += 1
+            if count < BULK and not self._read_paused and not self.closed.is_set():
+                turns = 0
+                await self._readable()
+            elif turns >= FAIRNESS:
+                turns = 0
+                await trio.lowlevel.checkpoint()
+
+    async def _readable(self) -> None:
+        try:
+            await trio.lowlevel.wait_readable(self._socket)
+        except trio.ClosedResourceError:
+            self.closed.set()  # aborted meanwhile
+
+    def pause_reading(self) -> None:
+        """Take nothing more from the socket until `resume_reading`."""
+        if not self._read_paused:
+            self._read_paused = True
+            self._resumed = trio.Event()
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        self._read_paused = False
+        self._resumed.set()
+
+    def is_reading(self) -> bool:
+        """Whether reads are taken."""
+        return not self._read_paused
+
+    # -- writing ---------------------------------------------------------------------------------------
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send what the kernel takes now and keep the rest, in order."""
+        if self.closed.is_set():
+            return
+        if not self._backlog:
+            try:
+                sent = self._socket.send(data)
+            except BlockingIOError:
+                sent = 0
+            except OSError as exc:
+                self._lost(exc)
+                return
+            if sent == len(data):
+                return
+            self._keep(memoryview(data)[sent:])
+            self._spawn(self._drain)
+        else:
+            self._keep(memoryview(data))
+
+    def _keep(self, rest: memoryview) -> None:
+        # A copy: the caller may use its buffer again.
+        self._backlog.append(memoryview(bytes(rest)))
+        self._unsent += len(rest)
+        if self._unsent > HIGH_WATER and not self._write_paused:
+            self._write_paused = True
+            self._protocol.pause_writing()
+
+    async def _drain(self) -> None:
+        while self._backlog and not self.closed.is_set():
+            try:
+                await trio.lowlevel.wait_writable(self._socket)
+                sent = self._socket.send(self._backlog[0])
+            except BlockingIOError:
+                continue
+            except (OSError, trio.ClosedResourceError) as exc:
+                self._lost(exc)
+                return
+            self._unsent -= sent
+            if sent == len(self._backlog[0]):
+                self._backlog.popleft()
+            else:
+                self._backlog[0] = self._backlog[0][sent:]
+            if self._write_paused and self._unsent <= LOW_WATER:
+                self._write_paused = False
+                self._protocol.resume_writing()
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes that the kernel has not taken yet."""
+        return self._unsent
+
+    # -- the end ---------------------------------------------------------------------------------------
+
+    def _lost(self, exc: Exception) -> None:
+        self.abort()
+        self._protocol.connection_lost(exc)
+
+    def abort(self) -> None:
+        """Stop reading and writing now; what was not sent is dropped. Idempotent."""
+        self.closed.set()
+        self._resumed.set()
+        self._backlog.clear()
+        self._unsent = 0
+        # Wakes the reading task out of its wait. The socket itself is closed by whoever made it.
+        trio.lowlevel.notify_closing(self._socket)
+
+    close = abort
+
+    def is_closing(self) -> bool:
+        """Whether it was aborted."""
+        return self.closed.is_set()
+
+    def get_extra_info(self, name: str, default: object = None) -> Any:  # noqa: ANN401 - as asyncio has it
+        """Give `socket`, `sockname` or `peername`."""
+        if name == "socket":
+            return self._socket
+        try:
+            if name == "sockname":
+                return self._socket.getsockname()
+            if name == "peername":
+                return self._socket.getpeername()
+        except OSError:
+            return default
+        return default

@@ -1,0 +1,253 @@
+"""The driver behind a listener of its own, with the core's fake door: real clients and a real sshd, no gateway.
+
+What a session does in the whole gateway (identities, vault, sealing, verify) is tested in the workspace's
+`tests/`; here every frame that the driver submits can be looked at, and the recorder can be told to break.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import cbor2
+import trio
+
+from recgate.decisions import ALLOW, Decision
+from recgate.driver import DriverSession
+from recgate.errors import AccessDenied, AuthenticationFailed, UpstreamFailed
+from recgate.ids import new_session_id
+from recgate.keys import GatewayKeys
+from recgate.model import (
+    CertificateEvidence,
+    ConnectionInfo,
+    Credential,
+    Evidence,
+    LoginName,
+    PasswordEvidence,
+    Principal,
+    PublicKeyEvidence,
+    Secret,
+    TargetInfo,
+)
+from recgate.providers import PolicyRequest, Stage
+from recgate.sansio.asks import LoggedIn
+from recgate.session import Session
+from recgate.testing.fakes import MemoryRecorder, Recorded
+from recgate_ssh.driver import SshDriver
+from recgate_ssh.options import SshListenerOptions, SshTargetOptions
+from tests.peers.sshd import Sshd, keygen
+
+__all__ = ["Door", "Gate", "open_gate"]
+
+TOKEN = "rg-token-of-alice"
+PATIENCE = 60.0
+
+
+class Door:
+    """A door that knows the keys and the token of the gate it belongs to."""
+
+    def __init__(self, gate: Gate, connection: ConnectionInfo) -> None:
+        self.gate = gate
+        self.gateway = SimpleNamespace(config=SimpleNamespace(data_dir=gate.data_dir))
+        self.connection = connection
+        self.recorder = MemoryRecorder()
+        self.recorder.waits = gate.waits
+        self.session: Session | None = None
+        self.reason = ""
+        self.facts: Mapping[str, object] = {}
+        self.sealed = trio.Event()
+
+    async def recognises(self, name: str, evidence: Evidence) -> bool:
+        await trio.lowlevel.checkpoint()
+        self.gate.asked.append((name, evidence))
+        return self.gate.proves(evidence)
+
+    async def login(self, name: str, evidence: Evidence) -> LoggedIn:
+        await trio.lowlevel.checkpoint()
+        self.gate.tried.append((name, evidence))
+        login = LoginName.parse(name)
+        if not self.gate.proves(evidence) or login.claimed not in ("", "alice"):
+            raise AuthenticationFailed("unknown")
+        return LoggedIn(Principal("fake", "1", "alice"), login.target)
+
+    async def open(self, who: LoggedIn, details: Mapping[str, str]) -> Session:
+        await trio.lowlevel.checkpoint()
+        if who.target != self.gate.target.name:
+            raise AccessDenied(f'no ssh target "{who.target}" is open to you: see `recgate targets`')
+        self.gate.details.append(details)
+        self.session = Session(
+            id=new_session_id(),
+            principal=who.principal,
+            target=self.gate.target,
+            connection=self.connection,
+            recorder=self.recorder,  # pyright: ignore[reportArgumentType] - has the methods that sessions use
+            decide=self.gate.decide,
+        )
+        self.session.credential = self.gate.credential
+        self.session.stages = self.gate.stage
+        return self.session
+
+    async def dial(self) -> socket.socket:
+        try:
+            stream = await trio.open_tcp_stream(self.gate.target.host, self.gate.target.port)
+        except OSError:
+            raise UpstreamFailed(f"{self.gate.target.name}: cannot connect") from None
+        sock = socket.socket(fileno=stream.socket.detach())
+        sock.setblocking(False)
+        return sock
+
+    # -- what was recorded -----------------------------------------------------------------------------
+
+    @property
+    def frames(self) -> list[Recorded]:
+        return self.recorder.frames
+
+    def data(self, side: int, kind: str = "data", channel: int | None = None) -> bytes:
+        return b"".join(
+            frame.data
+            for frame in self.frames
+            if frame.side == side and frame.kind == kind and channel in (None, frame.channel)
+        )
+
+    def bodies(self, kind: str) -> list[dict[str, Any]]:
+        return [cbor2.loads(frame.data) for frame in self.frames if frame.kind == kind]
+
+
+class Gate:
+    """A running driver. `ssh` runs the real client against it."""
+
+    def __init__(self, directory: Path, target: TargetInfo, credential: Credential) -> None:
+        self.directory = directory
+        self.data_dir = directory / "data"
+        self.data_dir.mkdir(parents=True)
+        GatewayKeys(self.data_dir, "gate-test").prepare()
+        self.target = target
+        self.credential = credential
+        self.user_key = keygen(directory / "alice")
+        self.known: set[bytes] = {_blob(self.user_key)}
+        self.token = TOKEN
+        self.decide: Callable[[PolicyRequest], Decision] = lambda request: ALLOW
+        self.stage: Stage | None = None
+        self.waits = False
+        self.listener_options = SshListenerOptions()
+        self.port = 0
+        self.doors: list[Door] = []
+        self.asked: list[tuple[str, Evidence]] = []
+        self.tried: list[tuple[str, Evidence]] = []
+        self.details: list[Mapping[str, str]] = []
+        self.errors: list[BaseException] = []
+
+    def proves(self, evidence: Evidence) -> bool:
+        match evidence:
+            case PublicKeyEvidence(_, blob) | CertificateEvidence(blob):
+                return blob in self.known
+            case PasswordEvidence(password):
+                return password == Secret(self.token)
+            case _:
+                return False
+
+    @property
+    def door(self) -> Door:
+        """The door of the first session."""
+        return self.doors[0]
+
+    async def sealed(self, count: int = 1) -> Door:
+        """Wait until that many connections are over; gives the last of them."""
+        with trio.fail_after(PATIENCE):
+            while len(self.doors) < count:  # noqa: ASYNC110 - a test looks again
+                await trio.sleep(0.01)
+            await self.doors[count - 1].sealed.wait()
+        return self.doors[count - 1]
+
+    # -- the listener ----------------------------------------------------------------------------------
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        async with trio.open_nursery() as nursery:
+            listener = trio.socket.socket()
+            await listener.bind(("127.0.0.1", 0))
+            listener.listen(64)
+            self.port = listener.getsockname()[1]
+            with listener:
+                task_status.started()
+                while True:
+                    accepted, peer = await listener.accept()
+                    nursery.start_soon(self._serve, socket.socket(fileno=accepted.detach()), peer)
+
+    async def _serve(self, sock: socket.socket, peer: tuple[str, int]) -> None:
+        sock.setblocking(False)
+        where = f"{peer[0]}:{peer[1]}"
+        door = Door(self, ConnectionInfo("ssh", "127.0.0.1:2222", where))
+        session = DriverSession(door, sock, self.listener_options)  # pyright: ignore[reportArgumentType]
+        self.doors.append(door)
+        try:
+            await SshDriver(self.listener_options).serve(session)
+        except Exception as exc:  # noqa: BLE001 - the gateway's session boundary, which the test looks behind
+            self.errors.append(exc)
+        finally:
+            door.reason, door.facts = session.end_reason, session.facts
+            door.sealed.set()
+            sock.close()
+
+    # -- the client ------------------------------------------------------------------------------------
+
+    def options(self, *, key: Path | None = None) -> list[str]:
+        """Options that every OpenSSH client takes."""
+        known = self.directory / "gate_known_hosts"
+        line = (self.data_dir / "ssh_host_ed25519.pub").read_text()
+        known.write_text(f"[127.0.0.1]:{self.port} {line}")
+        given = {
+            "BatchMode": "yes",
+            "IdentitiesOnly": "yes",
+            "IdentityFile": str(key or self.user_key),
+            "UserKnownHostsFile": str(known),
+            "GlobalKnownHostsFile": "/dev/null",
+            "StrictHostKeyChecking": "yes",
+            "LogLevel": "INFO",
+            "ControlPath": "none",
+        }
+        return ["-F", "none", *(part for name, value in given.items() for part in ("-o", f"{name}={value}"))]
+
+    async def ssh(
+        self,
+        *command: str,
+        options: tuple[str, ...] = (),
+        stdin: bytes = b"",
+        login: str = "",
+        key: Path | None = None,
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run `ssh` to the target; gives its output and exit status."""
+        name = f"{login or self.target.name}@127.0.0.1"
+        line = ["ssh", "-p", str(self.port), *self.options(key=key), *options, name, *command]
+        return await self.run_client(line, stdin=stdin)
+
+    async def run_client(
+        self, line: list[str], *, stdin: bytes = b"", env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run any client."""
+        with trio.fail_after(PATIENCE):
+            return await trio.run_process(
+                line, stdin=stdin, capture_stdout=True, capture_stderr=True, check=False, env=env
+            )
+
+
+def _blob(key: Path) -> bytes:
+    import base64
+
+    return base64.b64decode(key.with_suffix(".pub").read_text().split()[1])
+
+
+@contextlib.asynccontextmanager
+async def open_gate(directory: Path, sshd: Sshd, **options: Any) -> AsyncIterator[Gate]:
+    """Run a gate in front of `sshd`; `options` are the target's."""
+    given = {"host_key": sshd.host_key_line, **options}
+    target = TargetInfo("prod-web", "ssh", "127.0.0.1", sshd.port, SshTargetOptions.model_validate(given))
+    gate = Gate(directory, target, Credential(sshd.user, private_key=Secret(sshd.user_key.read_bytes())))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(gate.run)
+        yield gate
+        nursery.cancel_scope.cancel()
