@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recgate.transcript.entries import Entry
-from recgate.transcript.showing import clock, entry_lines, withheld
+from recgate.transcript.showing import clock, entry_lines, joined, withheld
 
 
 def shown(kind, body, **more):
@@ -61,6 +61,38 @@ def test_a_password_is_withheld_in_what_is_shown():
     assert "s3cret" not in repr(withheld(entry))
     plain = Entry(1, 0, 0, 0, "sql", {"text": "SELECT 1"}, "SELECT 1")
     assert withheld(plain) is plain
+
+
+def test_what_a_terminal_showed_in_one_go_is_one_entry_and_echoed_keys_are_left_out():
+    def screen(n, text, t=0, **body):
+        return Entry(n, t, 1, 1, "screen", {"text": f"\x1b[m{text}", **body}, text)
+
+    def key(n, text, **body):
+        return Entry(n, 0, 0, 1, "key", {"text": text, **body})
+
+    command = Entry(2, 0, 0, 1, "shell", {"command": "ls", "typed": True}, "ls")
+    entries = [
+        key(2, "l"),
+        screen(3, "l"),
+        screen(4, "s\n"),
+        command,
+        screen(5, "a\n"),
+        screen(6, "b\n", 6_000_000),
+        screen(7, "e", stream="stderr"),
+        key(8, "•••", hidden=True),
+        key(9, "in", stream="stdin"),
+    ]
+    assert [(entry.n, entry.kind, entry.body.get("text")) for entry in joined(entries)] == [
+        (3, "screen", "ls\n"),
+        (2, "shell", None),
+        (5, "screen", "\x1b[ma\n"),
+        (6, "screen", "\x1b[mb\n"),
+        (7, "screen", "\x1b[me"),
+        (8, "key", "•••"),
+        (9, "key", "in"),
+    ]
+    assert len(list(joined(entries, keys=True))) == 8
+    assert next(entry_lines(screen(5, "a"))).endswith("screen    a")
 
 
 def test_the_clock():

@@ -39,6 +39,21 @@ def test_statements_of_one_frame_are_parts_of_it():
     assert seen(entries(tape))[1:] == [(1, 0, "sql", "one"), (1, 1, "sql", "two"), (1, 2, "sql", "three")]
 
 
+def test_rows_have_the_number_and_part_of_their_statement():
+    tape = Tape()
+    tape.client("ask one\nask two")
+    tape.target("row a,b")
+    tape.target("row c\ndone 3\nrow d\ndone 1")
+    found = entries(tape, SessionTranscriber(tiny(), tape.opened, rows=True))
+    assert [(entry.n, entry.part, entry.kind, entry.body["rows"]) for entry in found[1:]] == [
+        (1, 0, "rows", [["a"], ["b"]]),
+        (1, 0, "rows", [["c"]]),
+        (1, 0, "sql", 3),
+        (1, 1, "rows", [["d"]]),
+        (1, 1, "sql", 1),
+    ]
+
+
 def test_what_is_incomplete_at_the_end_is_given():
     tape = Tape()
     tape.client("ask SELECT 1")

@@ -17,7 +17,7 @@ class Options(BaseModel):
 
 
 class TinyTranscriber:
-    """Every line `ask TEXT` of a client frame is a statement; the target's `done ROWS` ends the oldest."""
+    """Every line `ask TEXT` of a client frame is a statement; the target's `done ROWS` ends the oldest, `row A,B` are two of its rows."""
 
     def __init__(self, state: bytes | None, rows: bool) -> None:
         self.asked: list[list[object]] = cbor2.loads(state) if state else []
@@ -28,6 +28,11 @@ class TinyTranscriber:
             word, _, rest = line.partition(" ")
             if word == "ask":
                 self.asked.append([frame.seq, frame.t, rest])
+            elif word == "row" and self.rows:
+                n, t, _ = self.asked[0]
+                yield Entry(
+                    n, t, 1, 0, "rows", {"columns": ["value"], "rows": [[each] for each in rest.split(",")]}
+                )
             elif word == "done":
                 yield self._entry(rest)
             elif word == "crash":

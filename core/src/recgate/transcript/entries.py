@@ -20,6 +20,10 @@ class Entry:
     `show --json`. `text` is what search sees; `terms` are exact search terms such as `("verb", "drop")`.
     One frame may begin several entries (pipelined statements): `part` counts those of one kind from 0. The core
     sets it; transcribers leave it alone.
+
+    Result rows, decoded only where the transcriber was made with `rows`, come in entries of kind `rows` with body
+    `{columns: [name], rows: [[text or None]]}`, at most some hundred rows each so that any result is streamed. They
+    have the `n` of their statement and are given before the statement's own entry, whose part they share.
     """
 
     n: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, cast
 
 from recgate.transcript.columns import aligned, clipped
@@ -13,11 +13,13 @@ from recgate.transcript.reading import as_json
 from recgate.transcript.results import Result, result_of
 from recgate.transcript.withheld import withhold
 
-__all__ = ["clock", "entry_lines", "result_lines", "withheld"]
+__all__ = ["clock", "entry_lines", "joined", "result_lines", "withheld"]
 
 INDENT: Final = " " * 12
 MAX_VALUE: Final = 400  # cells of one value in a line; `--json` has it whole
 MAX_LINES: Final = 2_000  # of one text; a longer one goes on in `--json`
+JOINED_TIME: Final = 5_000_000  # µs of output that are shown as one
+JOINED_TEXT: Final = 1 << 16  # characters of it
 HEADING: Final = ("n", "t", "side", "channel", "kind", "part")
 
 
@@ -45,6 +47,8 @@ def entry_lines(entry: Entry) -> Iterator[str]:
     number = f"{entry.n}.{entry.part}" if entry.part else str(entry.n)
     first = f"{clock(entry.t):>10}  {number:>6}  {neutralise(entry.kind):<8}  "
     body = {key: value for key, value in as_json(entry).items() if key not in HEADING}
+    if entry.kind == "screen" and entry.text:
+        body["text"] = entry.text  # without the terminal's own codes
     head, details = _SHAPES.get(entry.kind, _any)(body)
     lines = neutralise(head, lines=True).split("\n")
     yield (first + lines[0]).rstrip()
@@ -56,6 +60,42 @@ def entry_lines(entry: Entry) -> Iterator[str]:
         yield INDENT + clipped(neutralise(detail), MAX_VALUE)
     if (result := result_of(entry)) is not None:
         yield from result_lines(result)
+
+
+def joined(entries: Iterable[Entry], *, keys: bool = False) -> Iterator[Entry]:
+    """Put what a terminal showed in one go into one entry, and leave out keys that it echoed, unless `keys`.
+
+    A program without a terminal, and what was typed without an echo, stay as they are.
+    """
+    screen: Entry | None = None
+    for entry in entries:
+        if entry.kind == "key" and not keys and not entry.body.get("hidden") and "stream" not in entry.body:
+            continue
+        if screen is not None:
+            if _goes_on(screen, entry):
+                text = screen.text + entry.text
+                screen = Entry(
+                    screen.n, screen.t, 1, screen.channel, "screen", {**screen.body, "text": text}, text
+                )
+                continue
+            yield screen
+            screen = None
+        if entry.kind == "screen" and entry.text:
+            screen = entry
+        else:
+            yield entry
+    if screen is not None:
+        yield screen
+
+
+def _goes_on(screen: Entry, entry: Entry) -> bool:
+    return (
+        entry.kind == "screen"
+        and (entry.channel, entry.side) == (screen.channel, screen.side)
+        and entry.body.get("stream") == screen.body.get("stream")
+        and entry.t - screen.t < JOINED_TIME
+        and len(screen.text) < JOINED_TEXT
+    )
 
 
 def result_lines(result: Result) -> Iterator[str]:

@@ -15,6 +15,7 @@ from recgate.transcript.gatewayframes import GATEWAY_KINDS, gateway_entry
 
 __all__ = ["SessionTranscriber"]
 
+ROWS: Final = "rows"
 MAX_NUMBERED: Final = 512  # frames whose entries are still being counted; later ones are long complete
 
 
@@ -115,8 +116,11 @@ class SessionTranscriber:
             entries.append(Entry(last.seq, last.t, GATEWAY, last.channel, "gap", {"text": text}, text))
         parts = self._parts
         for entry in entries:
-            key = (entry.n, entry.kind)
+            # Rows come before the statement that returned them and share its part.
+            key = (entry.n, "sql" if entry.kind == ROWS else entry.kind)
             entry.part = parts.get(key, 0)
+            if entry.kind == ROWS:
+                continue
             parts[key] = entry.part + 1
             if len(parts) > MAX_NUMBERED:
                 del parts[next(iter(parts))]
