@@ -141,6 +141,7 @@ class MemStore:
     def sessions(self) -> Sequence[str]:
         return ()
 
+    def seal(self, session: str) -> None: ...
     def check(self) -> None: ...
 
 

@@ -67,6 +67,7 @@ targets:
     assert (target.info.host, target.info.port) == ("db.internal", 77)
     assert target.info.options == TinyTarget(ca=Path("/etc/recgate/internal.pem"), wait=5.0)
     assert str(target.credential) == "safe:a/b:c"
+    assert target.credential is not None
     assert (target.credential.vault, target.credential.path) == ("safe", "a/b:c")
     assert target.info.labels == {"env": "prod"}
 

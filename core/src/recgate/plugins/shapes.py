@@ -39,11 +39,12 @@ def fault_in(hook: str, value: object) -> str:
         return _provider_fault(value) if isinstance(value, ProtocolProvider) else ""
     if hook == "recgate_session_stages":
         return "" if callable(value) else f"gave {_describe(value)} where a callable stage is expected"
-    faults = [_lacks(value, shape) for shape in _SHAPES[hook]]
-    if "" in faults:
+    faults = {shape: _lacks(value, shape) for shape in _SHAPES[hook]}
+    if "" in faults.values():
         return ""
-    names = " or ".join(shape.__name__ for shape in _SHAPES[hook])
-    return f"gave {_describe(value)} where {names} is expected: {min(faults, key=len)}"
+    names = " or ".join(shape.__name__ for shape in faults)
+    nearest = max(faults, key=lambda shape: sum(hasattr(value, name) for name, _, _ in _members(shape)))
+    return f"gave {_describe(value)} where {names} is expected: as {nearest.__name__} {faults[nearest]}"
 
 
 def _describe(value: object) -> str:
