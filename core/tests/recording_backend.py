@@ -10,9 +10,8 @@ import os
 import signal
 from pathlib import Path
 
-from recgate_store_file.store import FileStore
-
 from recgate.recording.indexer import Backend
+from recgate_store_file.store import FileStore
 
 
 class DiaryIndexer:

@@ -9,14 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import trio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from recgate_store_file.store import FileStore
 
 from recgate.errors import RecordingFailed
 from recgate.ids import new_session_id
@@ -26,6 +25,7 @@ from recgate.recording.plan import RecordingPlan
 from recgate.recording.segment import read_segment
 from recgate.recording.service import RecordingService
 from recgate.sansio.frames import CLIENT, UPSTREAM, Frame
+from recgate_store_file.store import FileStore
 
 
 class Ground:
@@ -51,7 +51,9 @@ class Ground:
         return RecordingService(replace(self.plan, **changes), self.store)
 
     def lines(self, session):
-        rows = [json.loads(line) for line in self.diary.read_text().splitlines()] if self.diary.exists() else []
+        rows = (
+            [json.loads(line) for line in self.diary.read_text().splitlines()] if self.diary.exists() else []
+        )
         return [row[1:] for row in rows if row[0] == session]
 
     def segments(self, session):
@@ -113,8 +115,8 @@ async def test_a_long_session_has_a_chain_of_segments(ground):
     segments = ground.segments(recorder.session_id)
     assert len(segments) == 4
     assert [s.seal.segment for s in segments] == [1, 2, 3, 4]
-    assert all(b.seal.prev == a.seal_digest for a, b in zip(segments, segments[1:], strict=False))
-    assert all(b.signed.verify(a.seal.next) for a, b in zip(segments, segments[1:], strict=False))
+    assert all(b.seal.prev == a.seal_digest for a, b in pairwise(segments))
+    assert all(b.signed.verify(a.seal.next) for a, b in pairwise(segments))
     assert [f.seq for f in ground.frames(recorder.session_id)] == list(range(42))
     assert ground.lines(recorder.session_id)[-2:] == [["feed", 34, 41], ["finish", "sealed", "x", ""]]
 
@@ -177,7 +179,7 @@ async def test_the_death_of_the_worker_ends_sessions_it_had_keys_of_and_recovers
     assert last.seal.recovered.lost == first.seal.next
     assert "sealing process" in last.seal.recovered.reason
     assert last.seal.end.reason == "recording"
-    assert [f.data for f in last.frames()][0] == b"in the next part"
+    assert next(f.data for f in last.frames()) == b"in the next part"
     assert ground.lines(old.session_id)[-1][:2] == ["finish", "recovered"]
     (whole,) = ground.segments(fresh.session_id)
     assert whole.seal.recovered is None
@@ -243,7 +245,9 @@ async def test_a_backlog_above_the_quota_stops_reading_and_opening(ground, monke
 async def test_synced_frames_are_on_disk_before_they_go_on(ground, monkeypatch):
     synced = []
     real = os.fdatasync
-    monkeypatch.setattr("os.fdatasync", lambda fd: (synced.append(os.readlink(f"/proc/self/fd/{fd}")), real(fd)))
+    monkeypatch.setattr(
+        "os.fdatasync", lambda fd: (synced.append(os.readlink(f"/proc/self/fd/{fd}")), real(fd))
+    )
     async with ground.service(synced=True) as service:
         recorder = service.open(opened())
         assert recorder.waits
@@ -307,7 +311,8 @@ from recgate.recording.service import RecordingService
 from recgate.ids import new_session_id
 
 told = json.loads(sys.argv[1])
-plan = RecordingPlan("gate-1", Path(told["root"]), Ed25519PrivateKey.from_private_bytes(bytes.fromhex(told["identity"])),
+identity = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(told["identity"]))
+plan = RecordingPlan("gate-1", Path(told["root"]), identity,
     Secret(bytes.fromhex(told["wrapping"])), "recording_backend:build", told["argument"].encode(), False, 1 << 30)
 
 async def main():
@@ -324,6 +329,21 @@ trio.run(main)
 """
 
 
+def kill_after(reported, told):
+    """Kill a gateway once it has reported so many appends; gives the last number that it did report."""
+    child = subprocess.Popen([sys.executable, "-c", CHILD, told], stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    try:
+        seen = child.stdout.read(4 * reported)
+    finally:
+        child.kill()
+        seen += child.stdout.read()
+        child.wait()
+        child.stdout.close()
+    assert len(seen) >= 4 * reported
+    return len(seen) // 4 - 1
+
+
 @pytest.mark.parametrize("reported", [1, 100, 700, 1500])
 async def test_every_append_that_returned_survives_kill_9(ground, reported):
     session = new_session_id()
@@ -335,15 +355,7 @@ async def test_every_append_that_returned_survives_kill_9(ground, reported):
         "argument": ground.plan.argument.decode(),
         "session": session,
     }
-    child = subprocess.Popen([sys.executable, "-c", CHILD, json.dumps(told)], stdout=subprocess.PIPE)
-    try:
-        seen = child.stdout.read(4 * reported)
-    finally:
-        child.kill()
-        seen += child.stdout.read()
-        child.wait()
-        child.stdout.close()
-    last = int.from_bytes(seen[-4:], "big") if len(seen) % 4 == 0 else len(seen) // 4 - 1
+    last = kill_after(reported, json.dumps(told))
     outcomes = []
     async with ground.service() as service:
         service.recovered = lambda name, outcome: outcomes.append((name, outcome["status"]))

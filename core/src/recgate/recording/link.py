@@ -12,7 +12,7 @@ import trio
 from recgate.errors import RecordingFailed
 from recgate.recording.messages import Message, pack_message, receive_message
 
-__all__ = ["SealingWorker", "WorkerLost", "WorkerRefused"]
+__all__ = ["NotAsked", "SealingWorker", "WorkerLost", "WorkerRefused"]
 
 # Requests under way; the rest waits here. The worker does one after the other, so two keep it busy.
 MAX_OUTSTANDING: Final = 4
@@ -24,6 +24,10 @@ STOP_LIMIT: Final = 10
 
 class WorkerLost(RecordingFailed):
     """The worker died before it answered."""
+
+
+class NotAsked(RecordingFailed):
+    """The worker died before it was asked."""
 
 
 class WorkerRefused(RecordingFailed):
@@ -39,13 +43,17 @@ class _Answer:
 
 
 class SealingWorker:
-    """One worker process. `note` gets what it wants logged: an event and its facts."""
+    """One worker process. `note` gets what it wants logged, `down` is called once when it has died."""
 
     def __init__(
-        self, first: Mapping[str, object], note: Callable[[str, Mapping[str, object]], None]
+        self,
+        first: Mapping[str, object],
+        note: Callable[[str, Mapping[str, object]], None],
+        down: Callable[[], None],
     ) -> None:
         self._first = dict(first)
         self._note = note
+        self._down = down
         self._answers: dict[int, _Answer] = {}
         self._next = 0
         self._room = trio.CapacityLimiter(MAX_OUTSTANDING)
@@ -88,6 +96,7 @@ class SealingWorker:
             pass  # it died: said to everybody who waits, below
         finally:
             self._gone = True
+            self._down()
             for answer in self._answers.values():
                 answer.done.set()
             with trio.CancelScope(shield=True):
@@ -106,27 +115,34 @@ class SealingWorker:
         """Have one request done. Waits while too many are under way; cancelled, it is done or not.
 
         Raises:
-            WorkerLost: the worker died first; it may have been done or not.
+            WorkerLost: the worker died over it; it may have been done or not.
+            NotAsked: the worker had died before.
         """
         async with self._room:
-            if self._gone or self._process is None or self._process.stdin is None:
-                raise WorkerLost("the sealing worker is not running")
-            number, answer = self._next, _Answer()
-            self._next += 1
-            self._answers[number] = answer
+            number, answer = await self._send(request)
             try:
-                async with self._sending:
-                    # Shielded: half a message would garble every later one. The worker reads at once.
-                    with trio.CancelScope(shield=True):
-                        await self._process.stdin.send_all(pack_message({**request, "id": number}))
                 await answer.done.wait()
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                raise WorkerLost("the sealing worker has died") from None
             finally:
                 self._answers.pop(number, None)
             if answer.message is None:
                 raise WorkerLost("the sealing worker has died")
             return answer.message
+
+    async def _send(self, request: Mapping[str, object]) -> tuple[int, _Answer]:
+        async with self._sending:
+            if self._gone or self._process is None or self._process.stdin is None:
+                raise NotAsked("the sealing worker is not running")
+            number, answer = self._next, _Answer()
+            self._next += 1
+            self._answers[number] = answer
+            try:
+                # Shielded: half a message would garble every later one. The worker reads at once.
+                with trio.CancelScope(shield=True):
+                    await self._process.stdin.send_all(pack_message({**request, "id": number}))
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                self._answers.pop(number, None)
+                raise NotAsked("the sealing worker has died") from None
+            return number, answer
 
 
 async def _end(process: trio.Process) -> None:

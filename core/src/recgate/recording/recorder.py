@@ -86,7 +86,7 @@ class Recorder:
         self.journal = journal
         self.unsealed: deque[Unsealed] = deque()
         self.backlog = 0  # bytes in `unsealed`
-        self.chained = False  # a part was handed to the worker, so the key that it holds matters
+        self.chained = False  # a segment is sealed, so the key that the worker holds for the next one matters
         self.lost = False  # that key is gone
         self.sealed = False
         self._sealing = sealing

@@ -90,9 +90,11 @@ class _Rest:
             if content.cut and part != self.parts[-1]:
                 self.stopped = f"{part_name(part)} is damaged at byte {content.whole}"
             yield from self._accept(content.frames, part_name(part))
-        closing = None if self.stopped else read_closing(self.directory, self.keys)
-        if closing is not None:
-            yield from self._accept([closing], "the closing record")
+
+    def closing(self) -> list[RecordedFrame]:
+        """Give the frame of the preallocated record, if it was needed and nothing is missing before it."""
+        frame = None if self.stopped else read_closing(self.directory, self.keys)
+        return [] if frame is None else next(self._accept([frame], "the closing record"), [])
 
     def _accept(self, frames: list[RecordedFrame], where: str) -> Iterator[list[RecordedFrame]]:
         fresh = [frame for frame in frames if frame.seq >= self.seq]
@@ -159,6 +161,7 @@ def _recover(sealer: Sealer, session: str, keys: JournalKeys, stored: _Stored, r
 
 def _ended(frames: list[RecordedFrame], rest: _Rest, reason: str) -> list[RecordedFrame]:
     """Add the end that the session did not live to record, and the gap if the journal has one."""
+    frames += rest.closing()
     if frames and frames[-1].kind == CLOSED_KIND and frames[-1].side == _GATEWAY_SIDE:
         return frames
     said: list[tuple[str, dict[str, object]]] = []

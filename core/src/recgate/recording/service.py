@@ -22,7 +22,7 @@ from recgate.recording.directory import is_session
 from recgate.recording.durability import GroupCommit
 from recgate.recording.journal import Journal
 from recgate.recording.limits import MIN_FREE
-from recgate.recording.link import SealingWorker, WorkerLost, WorkerRefused
+from recgate.recording.link import NotAsked, SealingWorker, WorkerLost, WorkerRefused
 from recgate.recording.plan import RecordingPlan
 from recgate.recording.recorder import Recorder, Unsealed
 from recgate.sansio.frames import GATEWAY
@@ -98,8 +98,7 @@ class RecordingService:
     async def _stop(self) -> None:
         # Entered from within: only a nursery that has no exception to carry on leaves ours as it is.
         self._nursery.cancel_scope.cancel()
-        with trio.CancelScope(shield=True):
-            await self._stack.aclose()
+        await self._stack.aclose()
         os.close(self._lock)
 
     async def __aexit__(
@@ -166,8 +165,7 @@ class RecordingService:
     async def _begin(self, recorder: Recorder) -> None:
         """Have the worker take the session up, so that it is listed while it lives. Sealing does so as well."""
         try:
-            worker = await self._running()
-            await worker.ask({"do": "begin", "session": recorder.session_id})
+            await self._ask({"do": "begin", "session": recorder.session_id})
         except WorkerLost:
             return
 
@@ -209,9 +207,14 @@ class RecordingService:
 
     # -- sealing ---------------------------------------------------------------------------------------
 
-    async def _running(self) -> SealingWorker:
-        await self._up.wait()
-        return cast("SealingWorker", self._worker)
+    async def _ask(self, request: Mapping[str, object]) -> Mapping[str, object]:
+        """Ask the worker that runs, or the next one. Raises `WorkerLost`: it died over this."""
+        while True:
+            await self._up.wait()
+            try:
+                return await cast("SealingWorker", self._worker).ask(request)
+            except NotAsked:
+                continue
 
     async def _seal(self, recorder: Recorder) -> None:
         """Have the parts of one session sealed in their order, until none waits."""
@@ -236,10 +239,6 @@ class RecordingService:
 
     async def _seal_one(self, recorder: Recorder, unsealed: Unsealed) -> str:
         """Ask for one seal; gives why it is to be tried again, or the empty string."""
-        worker = await self._running()
-        if recorder.lost:
-            return ""
-        recorder.chained = True
         request = {
             "do": "seal",
             "session": recorder.session_id,
@@ -249,11 +248,12 @@ class RecordingService:
             "preallocated": unsealed.preallocated,
         }
         try:
-            answer = await worker.ask(request)
+            answer = await self._ask(request)
         except WorkerLost:
             self._lose(recorder, _LOST)
             return ""
         if "done" in answer:
+            recorder.chained = True
             return ""
         reason = str(answer["failed"])
         if answer["retry"]:
@@ -276,13 +276,12 @@ class RecordingService:
         """Keep a worker running. The first must start, or the gateway does not."""
         delay, started = RETRY_FIRST, False
         while True:
-            worker = SealingWorker(self.plan.first_message(), self._note)
+            worker = SealingWorker(self.plan.first_message(), self._note, self._down)
             refusal = await self._run_worker(worker, task_status if not started else trio.TASK_STATUS_IGNORED)
             if refusal is not None and not started:
                 raise refusal
             started = True
             delay = min(delay * 2, RETRY_LAST) if refusal is not None else RETRY_FIRST
-            self._up = trio.Event()
             for recorder in tuple(self.recorders.values()):
                 if recorder.chained:
                     self._lose(recorder, _LOST)
@@ -306,6 +305,9 @@ class RecordingService:
             return None
         log.error("recording.worker-refused", reason=str(refusals[0]))
         return WorkerRefused(str(refusals[0]))
+
+    def _down(self) -> None:
+        self._up = trio.Event()
 
     def _note(self, event: str, facts: Mapping[str, object]) -> None:
         log.warning(event, **facts)
@@ -352,11 +354,10 @@ class RecordingService:
 
     async def _recover(self, session: str, reason: str) -> None:
         """Have one journal recovered, if it is still there. What fails is tried at the next sweep."""
-        worker = await self._running()
         if session in self.recorders or not (self.plan.root / session).exists():
             return
         try:
-            answer = await worker.ask({"do": "recover", "session": session, "reason": reason})
+            answer = await self._ask({"do": "recover", "session": session, "reason": reason})
         except WorkerLost as error:
             self._attempts[session] = self._attempts.get(session, 0) + 1
             answer = {"failed": str(error)}
