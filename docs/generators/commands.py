@@ -1,0 +1,78 @@
+"""The command line's own help, as a person would see it who asked every command for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import click
+from click.testing import CliRunner
+
+from docs.generators.pages import code, page
+from recgate.cli import main
+
+__all__ = ["command_paths", "commands_page"]
+
+WIDTH: Final = 100
+
+
+@contextmanager
+def _nowhere() -> Iterator[None]:
+    """A directory without a configuration: help then shows what the embedded defaults bring."""
+    before = Path.cwd()
+    with TemporaryDirectory() as empty:
+        os.chdir(empty)
+        try:
+            yield
+        finally:
+            os.chdir(before)
+
+
+def _help(path: tuple[str, ...]) -> str:
+    runner = CliRunner(env={"COLUMNS": str(WIDTH), "RECGATE_CONFIG": "", "NO_COLOR": "1"})
+    result = runner.invoke(main, [*path, "--help"], prog_name="recgate", terminal_width=WIDTH)
+    if result.exit_code:
+        raise LookupError(f"recgate {' '.join(path)} --help failed: {result.output}{result.exception!r}")
+    return result.output
+
+
+def command_paths() -> list[tuple[str, ...]]:
+    """Every command and every command below it, by name; the root is the empty path."""
+    with _nowhere():
+        context = click.Context(main, info_name="recgate")
+        return [(), *_below(main, context, ())]
+
+
+def _below(group: click.Group, context: click.Context, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    with context:
+        for name in sorted(group.list_commands(context)):
+            command = group.get_command(context, name)
+            if command is None or command.hidden:
+                continue
+            yield (*path, name)
+            if isinstance(command, click.Group):
+                yield from _below(
+                    command, click.Context(command, info_name=name, parent=context), (*path, name)
+                )
+
+
+def commands_page() -> str:
+    """The page: one section a command, subcommands below their group."""
+    paths = command_paths()
+    with _nowhere():
+        parts = [_section(path) for path in paths]
+    introduction = """
+This is what `--help` prints. Exit status: 0 done; 1 the answer is no (nothing found, does not verify,
+denied); 2 used wrongly, or it could not be done (see [](errors.md)). Commands of plugins are there when the
+configuration enables their plugin: those of `local` and `sealed` are by default.
+"""
+    return page("Commands", introduction, *parts)
+
+
+def _section(path: tuple[str, ...]) -> str:
+    depth = "#" * min(len(path) + 1, 3) if path else "##"
+    return f"{depth} {' '.join(('recgate', *path))}\n\n{code(_help(path), 'text')}"
