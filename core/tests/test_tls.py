@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from recgate.errors import ConfigurationError, UpstreamFailed
 from recgate.keys import GatewayKeys
@@ -149,7 +150,7 @@ def client_credential(key, authority: GatewayKeys) -> Credential:
         .serial_number(7)
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
         .sign(ca_key, hashes.SHA256())  # pyright: ignore[reportArgumentType]
     )
     pem = key.private_bytes(

@@ -1,0 +1,86 @@
+"""`recgate targets`: what somebody may reach, and the line to type."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from core.tests.small_plugins import BASE, everything, plugin, tiny_provider
+from recgate.cli import main
+from recgate.cli.targets import targets
+from recgate.providers import Directory
+
+TARGETS = """\
+targets:
+  - {name: db, protocol: tiny, address: a, allow: ["group:dba"], labels: {env: prod}}
+  - {name: web, protocol: tiny, address: a, allow: ["user:bob"]}
+  - {name: mail, protocol: mute, address: a}
+"""
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RECGATE_CONFIG", raising=False)
+    extra = {**everything(), "mute": plugin("mute", recgate_protocols=[tiny_provider("mute")])}
+
+    def invoke(*arguments, text=BASE + TARGETS):
+        (tmp_path / "recgate.yaml").write_text(text)
+        return CliRunner().invoke(main, ["targets", *arguments], obj=extra)
+
+    return invoke
+
+
+def names(found):
+    return [json.loads(line)["name"] for line in found.stdout.splitlines()]
+
+
+def test_all_of_them_with_the_line_to_type(run):
+    found = [json.loads(line) for line in run("--json").stdout.splitlines()]
+
+    assert [row["name"] for row in found] == ["db", "web", "mail"]
+    assert found[0] == {
+        "name": "db",
+        "protocol": "tiny",
+        "allow": ["group:dba"],
+        "labels": {"env": "prod"},
+        "line": "tiny db@127.0.0.1:7000",
+    }
+    assert found[2]["line"] == ""
+    assert "no listener speaks its protocol" in run().stdout
+
+
+def test_those_of_a_user_that_an_identity_source_knows(run):
+    assert names(run("--user", "alice", "--json")) == ["db"]
+
+
+def test_those_of_a_user_that_none_knows_are_by_name_and_given_groups(run):
+    assert names(run("--user", "bob", "--json")) == ["web"]
+    assert names(run("--user", "bob", "--group", "dba", "--json")) == ["db", "web"]
+    assert names(run("--group", "dba", "--json")) == ["db"]
+
+
+def test_nothing_to_reach_is_a_no(run):
+    found = run("--user", "eve")
+
+    assert found.exit_code == 1
+    assert "there is no target for eve" in found.stderr
+    assert run(text=BASE).exit_code == 1
+
+
+def test_where_every_address_is_bound_the_gateways_own_name_is_printed(run):
+    text = BASE.replace("127.0.0.1:7000", "0.0.0.0:7000") + TARGETS
+
+    assert "tiny db@gate-1:7000" in run(text=text).stdout
+    assert (
+        "tiny db@gate.example:7000"
+        in run(text=text.replace("name: gate-1", "name: gate-1, hosts: [gate.example]")).stdout
+    )
+
+
+def test_a_listener_with_scram_needs_the_user_in_the_login(run):
+    text = BASE.replace('"127.0.0.1:7000"', '"127.0.0.1:7000", auth: scram') + TARGETS
+
+    assert "tiny alice+db@127.0.0.1:7000" in run("--user", "alice", text=text).stdout
+    assert targets.name == "targets"
+    assert not isinstance(object(), Directory)
