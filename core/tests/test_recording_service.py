@@ -95,7 +95,7 @@ async def test_an_appended_session_is_sealed_and_complete(ground):
     assert [f.t for f in frames] == sorted(f.t for f in frames)
     assert segment.seal.next is None
     assert segment.seal.end.reason == "client-closed"
-    assert segment.seal.end.counters["stored"][1] == [2, 10]
+    assert segment.seal.end.counters["recorded"]["upstream"] == {"frames": 2, "bytes": 10}
     assert segment.seal.end.counters["wire"] == {"client": {"bytes": 10, "frames": 2}}
     assert not (ground.plan.root / recorder.session_id).exists()
     assert ground.lines(recorder.session_id) == [
@@ -368,7 +368,7 @@ async def test_every_append_that_returned_survives_kill_9(ground, reported):
     assert len(wire) > last
     final = ground.segments(session)[-1].seal
     assert final.recovered.reason == "the gateway stopped without closing the session"
-    assert final.end.counters["stored"][2][0] == 2
+    assert final.end.counters["recorded"]["gateway"]["frames"] == 2
     assert not (ground.plan.root / session).exists()
     lines = ground.lines(session)
     assert lines[-1][:2] == ["finish", "recovered"]

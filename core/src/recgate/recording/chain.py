@@ -20,10 +20,21 @@ from recgate.recording.limits import MAX_DATA, MAX_STATE
 from recgate.recording.seal import End, Header
 from recgate.recording.segment import Place, count_sides
 
-__all__ = ["Chain", "end_of", "header_of", "opened_of", "salted"]
+__all__ = [
+    "CLOSED_KIND",
+    "OPENED_KIND",
+    "SIDE_NAMES",
+    "Chain",
+    "SavedState",
+    "end_of",
+    "header_of",
+    "opened_of",
+    "salted",
+]
 
 CLOSED_KIND = "closed"
 OPENED_KIND = "opened"
+SIDE_NAMES = ("client", "upstream", "gateway")
 
 
 @dataclass(slots=True)
@@ -148,6 +159,12 @@ def end_of(closed: RecordedFrame, totals: list[list[int]]) -> End:
     body = Fields({"closed": loads(closed.data, "the closed frame", limit=MAX_DATA)}, "the last frame").map(
         "closed"
     )
-    counters: dict[str, object] = {name: body[name] for name in ("wire", "recorded") if name in body}
-    counters["stored"] = totals
+    counters: dict[str, object] = {
+        "recorded": {
+            name: {"frames": frames, "bytes": size}
+            for name, (frames, size) in zip(SIDE_NAMES, totals, strict=True)
+        }
+    }
+    if "wire" in body:
+        counters["wire"] = body["wire"]
     return End(str(body.get("reason", "")), counters, body.get("exit"))

@@ -94,7 +94,8 @@ class _Rest:
     def closing(self) -> list[RecordedFrame]:
         """Give the frame of the preallocated record, if it was needed and nothing is missing before it."""
         frame = None if self.stopped else read_closing(self.directory, self.keys)
-        return [] if frame is None else next(self._accept([frame], "the closing record"), [])
+        nothing: list[RecordedFrame] = []
+        return nothing if frame is None else next(self._accept([frame], "the closing record"), nothing)
 
     def _accept(self, frames: list[RecordedFrame], where: str) -> Iterator[list[RecordedFrame]]:
         fresh = [frame for frame in frames if frame.seq >= self.seq]

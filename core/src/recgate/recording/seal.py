@@ -69,8 +69,8 @@ class Header:
 class End:
     """Why the session ended, and the completeness statement.
 
-    `counters` holds `wire` and `recorded` as the pump counted them and `stored`, [frames, bytes] per side, as
-    they were sealed. `exit` is the protocol's own, if it has one.
+    `counters` holds `recorded`, the frames and bytes per side as they were sealed, and `wire` as the pump counted
+    them, unless it did not live to say so. `exit` is the protocol's own, if it has one.
     """
 
     reason: str

@@ -1,0 +1,280 @@
+"""Say whether recordings are what the gateway sealed: whole, unchanged, and where not.
+
+Works offline on a store or a copy of one, with public keys alone. Nothing is believed because it is there: every
+item must be signed by the key that the item before it named, and say where it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, cast
+
+from recgate.errors import RecordingDamaged
+from recgate.ids import session_bytes
+from recgate.recording.chain import SIDE_NAMES
+from recgate.recording.contents import ContentsCheck
+from recgate.recording.directory import HEADER_NAME, is_session
+from recgate.recording.reader import Archive, Readable
+from recgate.recording.report import Answer, Problem, Report, Status
+from recgate.recording.seal import End, Header, read_header
+from recgate.recording.segment import Segment, digest, read_segment, segment_name
+from recgate.recording.trust import Trust, fingerprint
+
+__all__ = ["Answer", "Problem", "Report", "Status", "verify_all", "verify_session"]
+
+MAX_STRANGERS: Final = 20  # objects that do not belong, listed by name
+
+
+def verify_all(
+    store: Readable, trust: Trust, *, journal: Path | None = None, contents: bool = True
+) -> Iterator[Report]:
+    """Verify every recording of a store, oldest first, then what is only in the journal."""
+    for session in Archive(store, journal).sessions():
+        yield verify_session(session, store, trust, journal=journal, contents=contents)
+
+
+def verify_session(
+    session: str, store: Readable, trust: Trust, *, journal: Path | None = None, contents: bool = True
+) -> Report:
+    """Verify one recording.
+
+    Args:
+        session: its id.
+        store: where its objects are; nothing else is read.
+        trust: the public keys that may have signed it.
+        journal: the directory in which a recording that is not sealed yet has its journal.
+        contents: recompute the root of every segment from its frames, which takes µs a frame.
+    """
+    report = Report(session)
+    pending = journal is not None and is_session(session) and (journal / session).is_dir()
+    names = list(store.objects(session)) if is_session(session) else []
+    if not names:
+        if pending:
+            report.found(
+                Status.UNSEALED, session, "nothing of it is sealed yet; it is live, or waits for the sweeper"
+            )
+        else:
+            report.found(Status.MISSING, session, "the store has no such recording")
+        return report
+    check = _Check(report, store, trust, ContentsCheck(report) if contents else None)
+    check.run(names)
+    check.conclude(pending=pending)
+    return report
+
+
+@dataclass(slots=True)
+class _Check:
+    """One pass over a recording, from the header to the end.
+
+    `prev` and `key` are what the next item must name and be signed by; None after an item that could not be read,
+    because then nothing is known of them, and the loss has been reported.
+    """
+
+    report: Report
+    store: Readable
+    trust: Trust
+    contents: ContentsCheck | None
+    header: Header | None = None
+    signer: bytes = b""
+    prev: bytes | None = None
+    key: bytes | None = None
+    first: int | None = 0
+    mono: int = 0
+    end: End | None = None
+    ended_at: str = ""
+    recovered: bool = False
+    whole: bool = True  # every segment so far could be counted
+    sides: list[list[int]] = field(default_factory=lambda: [[0, 0] for _ in range(3)])
+
+    def altered(self, where: str, what: str) -> None:
+        self.report.found(Status.ALTERED, where, what)
+
+    def run(self, names: Sequence[str]) -> None:
+        """Go through the objects in the order that their names must have."""
+        segments = [name for name in names if name.endswith(".seg")]
+        strangers = [name for name in names if name not in (HEADER_NAME, *segments)]
+        for name in strangers[:MAX_STRANGERS]:
+            self.altered(repr(name), "does not belong to a recording")
+        self._header(HEADER_NAME in names)
+        number = 0
+        for name in segments:
+            number += 1
+            if name != segment_name(number):
+                number = self._gap(name, number)
+            self._segment(name, number)
+
+    def _gap(self, name: str, expected: int) -> int:
+        digits = name.removesuffix(".seg")
+        found = int(digits) if digits.isascii() and digits.isdigit() else 0
+        if found > expected:
+            last = f" to {segment_name(found - 1)}" if found - 1 > expected else ""
+            self.altered(segment_name(expected) + last, "missing, though later segments are there")
+        else:
+            self.altered(name, f"is not named as segment {expected}")
+        self._lose_track()
+        return max(found, expected)
+
+    def _lose_track(self) -> None:
+        self.prev = self.key = self.first = None
+        self.whole = False
+
+    def _header(self, there: bool) -> None:
+        report = self.report
+        if not there:
+            self.altered(HEADER_NAME, "missing")
+            return
+        try:
+            data = self.store.get(report.session, HEADER_NAME)
+            header, signed = read_header(data)
+        except (RecordingDamaged, KeyError) as error:
+            self.altered(HEADER_NAME, str(error))
+            return
+        self.prev, self.key = digest(data), header.key
+        self.header, self.signer = header, signed.key_id
+        report.gateway, report.opened, report.stored = header.gateway, header.wall, len(data)
+        report.key = fingerprint(signed.key_id)
+        if header.session != session_bytes(report.session):
+            self.altered(HEADER_NAME, "is of another session")
+        public = self.trust.key(signed.key_id)
+        if public is None:
+            what = f"signed by {report.key}, which is not among the trusted keys"
+            report.found(Status.UNTRUSTED, HEADER_NAME, what)
+        elif not signed.verify(public):
+            self.altered(HEADER_NAME, "its signature does not fit its content")
+
+    def _segment(self, name: str, number: int) -> None:
+        report = self.report
+        report.segments += 1
+        if self.end is not None:
+            self.altered(name, f"follows {self.ended_at}, which ended the recording")
+        try:
+            data = self.store.get(report.session, name)
+            segment = read_segment(data)
+        except (RecordingDamaged, KeyError) as error:
+            self.altered(self._where(name, None), str(error))
+            self._lose_track()
+            return
+        report.stored += len(data)
+        where = self._where(name, segment)
+        sound = self._place(segment, where, number)
+        sound &= self._signature(segment, where)
+        if segment.stored != segment.seal.stored:
+            sound = False
+            self.altered(where, "its content is not what was sealed")
+        if self.contents is not None:
+            self.contents.segment(segment, where, self.header, sound=sound)
+        self._go_on(name, segment)
+
+    def _where(self, name: str, segment: Segment | None) -> str:
+        if segment is None:
+            return name if self.first is None else f"{name} (from frame {self.first})"
+        first, count = segment.seal.first, segment.seal.count
+        return f"{name} (frames {first} to {first + count - 1})"
+
+    def _place(self, segment: Segment, where: str, number: int) -> bool:
+        seal, before = segment.seal, len(self.report.problems)
+        if seal.session != session_bytes(self.report.session):
+            self.altered(where, "is of another session")
+        if seal.segment != number:
+            self.altered(where, f"was sealed as segment {seal.segment}")
+        if self.prev is not None and seal.prev != self.prev:
+            self.altered(where, "does not follow the item before it")
+        if self.first is not None and seal.first != self.first:
+            self.altered(where, f"begins with frame {seal.first} instead of {self.first}")
+        if seal.count < 1 or sum(frames for frames, _ in seal.sides) != seal.count:
+            self.altered(where, "its counts contradict each other")
+        if seal.mono < self.mono:
+            self.altered(where, "its time runs backwards")
+        return len(self.report.problems) == before
+
+    def _signature(self, segment: Segment, where: str) -> bool:
+        seal, signed = segment.seal, segment.signed
+        if seal.recovered is None:
+            if self.recovered:
+                self.altered(where, "is signed by a segment key although recovery had lost it")
+                return False
+            if self.key is not None and not signed.verify(self.key):
+                self.altered(where, "is not signed by the key that the item before it names")
+                return False
+            return True
+        self.recovered = True
+        public = self.trust.key(signed.key_id)
+        if public is None:
+            what = f"recovered under {fingerprint(signed.key_id)}, which is not among the trusted keys"
+            self.report.found(Status.UNTRUSTED, where, what)
+            return False
+        if self.header is not None and self.trust.gateway(signed.key_id) != self.trust.gateway(self.signer):
+            self.altered(where, "was recovered by another gateway than it was recorded by")
+            return False
+        if not signed.verify(public):
+            self.altered(where, "its signature by the identity key does not fit its content")
+            return False
+        if self.key is not None and seal.recovered.lost != self.key:
+            self.altered(where, "names another lost key than the item before it")
+            return False
+        return True
+
+    def _go_on(self, name: str, segment: Segment) -> None:
+        seal, report = segment.seal, self.report
+        self.prev, self.first, self.mono = segment.seal_digest, seal.first + seal.count, seal.mono
+        self.key = seal.recovered.lost if seal.recovered is not None else seal.next
+        report.frames += seal.count
+        report.last_seal = seal.wall
+        for total, (frames, size) in zip(self.sides, seal.sides, strict=True):
+            total[0] += frames
+            total[1] += size
+        if seal.end is not None:
+            self.end, self.ended_at = seal.end, name
+            report.reason = seal.end.reason
+        elif seal.recovered is None and seal.next is None:
+            self.altered(name, "names no next key, and no end")
+
+    def conclude(self, *, pending: bool) -> None:
+        """Look at the end, and at what it says of completeness."""
+        report = self.report
+        if self.end is None:
+            behind = f"behind frame {report.frames - 1}" if report.frames else "from frame 0 on"
+            if pending:
+                what = f"it goes on {behind}; it is live, or waits for the sweeper"
+                report.found(Status.UNSEALED, "the end", what)
+            else:
+                report.found(
+                    Status.INCOMPLETE, "the end", f"there is none: whatever came {behind} is missing"
+                )
+        elif self.whole:
+            self._completeness(self.end)
+        if self.recovered and report.status is Status.COMPLETE:
+            report.status = Status.RECOVERED
+        for level in ("file", "contents" if self.contents is not None else "file"):
+            if report.levels[level] is Answer.UNAVAILABLE:
+                report.levels[level] = Answer.OK
+
+    def _completeness(self, end: End) -> None:
+        """Compare what went over the wire with what is recorded. Recorded and not sent is lawful, not the reverse."""
+        recorded = _counts(end.counters.get("recorded"))
+        wire = _counts(end.counters.get("wire"))
+        for name, (frames, size) in zip(SIDE_NAMES, self.sides, strict=True):
+            if recorded.get(name) not in (None, (frames, size)):
+                self.altered(
+                    "the end", f"counts {recorded[name]} of {name} where {(frames, size)} are sealed"
+                )
+            sent = wire.get(name, (0, 0))
+            if sent[1] > size:
+                missing = f"{sent[1] - size} bytes of {name} went over the wire and are not recorded"
+                self.report.found(Status.INCOMPLETE, "the end", missing)
+
+
+def _counts(value: object) -> dict[str, tuple[int, int]]:
+    """Read counters, which a gateway signed but a plugin may have filled."""
+    counts: dict[str, tuple[int, int]] = {}
+    if not isinstance(value, Mapping):
+        return counts
+    for name, numbers in cast("Mapping[object, object]", value).items():
+        if isinstance(name, str) and isinstance(numbers, Mapping):
+            pair = cast("Mapping[object, object]", numbers)
+            frames, size = pair.get("frames"), pair.get("bytes")
+            if isinstance(frames, int) and isinstance(size, int):
+                counts[name] = frames, size
+    return counts
