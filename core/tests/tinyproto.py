@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import cbor2
 from pydantic import BaseModel
 
+from recgate.hookspecs import hookimpl
 from recgate.providers import ProtocolProvider
 from recgate.recording.frames import RecordedFrame
-from recgate.transcript.entries import Entry
+from recgate.transcript.entries import Entry, Transcriber
+
+Transcription = Callable[[Mapping[str, object], bytes | None, bool], Transcriber]
 
 
 class Options(BaseModel):
@@ -51,23 +54,61 @@ class TinyTranscriber:
         return cbor2.dumps(self.asked)
 
 
+class TinyTerminalTranscriber:
+    """Every client line is a command, and whatever is shown a screen."""
+
+    def feed(self, frame: RecordedFrame) -> Iterable[Entry]:
+        text = frame.data.decode("utf-8", "replace")
+        if frame.kind == "data" and frame.side == 0 and text.endswith("\r"):
+            command = text.strip()
+            yield Entry(
+                frame.seq, frame.t, 0, frame.channel, "shell", {"command": command, "typed": True}, command
+            )
+        elif frame.kind == "data" and frame.side == 1:
+            plain = text.replace("\x1b[1m", "").replace("\r", "")
+            yield Entry(frame.seq, frame.t, 1, frame.channel, "screen", {"text": text}, plain)
+
+    def finish(self) -> Iterable[Entry]:
+        return ()
+
+    def save(self) -> bytes:
+        return b""
+
+
+def _provider(name: str, view: str, transcriber: Transcription) -> ProtocolProvider:
+    return ProtocolProvider(
+        name=name,
+        default_port=1,
+        target_options=Options,
+        listener_options=Options,
+        transcriber=transcriber,
+        relay=lambda options, connection: None,
+        view=view,
+    )
+
+
 def tiny(*, broken: bool = False) -> dict[str, ProtocolProvider]:
-    """Give the protocol, by name, as a registry does."""
+    """Give the protocols, by name, as a registry does."""
 
     def transcriber(opened: Mapping[str, object], state: bytes | None, rows: bool) -> TinyTranscriber:
         if broken:
             raise RuntimeError("cannot be made")
         return TinyTranscriber(state, rows)
 
-    provider = ProtocolProvider(
-        name="tiny",
-        default_port=1,
-        target_options=Options,
-        listener_options=Options,
-        transcriber=transcriber,
-        relay=lambda options, connection: None,
-    )
-    return {"tiny": provider}
+    return {
+        "tiny": _provider("tiny", "sql", transcriber),
+        "tinyterm": _provider("tinyterm", "terminal", lambda opened, state, rows: TinyTerminalTranscriber()),
+    }
+
+
+# As a plugin: this module itself, in this process and in the sealing worker.
+recgate_api = 1
+
+
+@hookimpl
+def recgate_protocols() -> Iterable[ProtocolProvider]:
+    """Give both."""
+    return tiny().values()
 
 
 class Tape:

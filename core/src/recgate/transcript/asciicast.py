@@ -68,4 +68,5 @@ def _decoder() -> codecs.IncrementalDecoder:
 
 
 def _line(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(", ", ": ")) + "\n"
+    # In ASCII, so that a cast on a terminal is text and no player.
+    return json.dumps(value, separators=(", ", ": ")) + "\n"

@@ -8,7 +8,6 @@ from typing import cast
 from recgate.providers import ProtocolProvider
 from recgate.recording.frames import RecordedFrame
 from recgate.transcript.entries import Entry
-from recgate.transcript.gatewayframes import gateway_body
 from recgate.transcript.transcribing import SessionTranscriber
 
 __all__ = ["as_json", "read_entries"]
@@ -24,8 +23,7 @@ def read_entries(
     transcriber: SessionTranscriber | None = None
     for frame in frames:
         if transcriber is None:
-            opened: Mapping[str, object] = gateway_body(frame) if frame.kind == "opened" else {}
-            transcriber = SessionTranscriber(protocols, opened, rows=rows)
+            transcriber = SessionTranscriber.at(protocols, frame, rows=rows)
         yield from transcriber.feed(frame)
     if transcriber is not None:
         yield from transcriber.finish()

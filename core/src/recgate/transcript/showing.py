@@ -20,6 +20,17 @@ MAX_VALUE: Final = 400  # cells of one value in a line; `--json` has it whole
 MAX_LINES: Final = 2_000  # of one text; a longer one goes on in `--json`
 JOINED_TIME: Final = 5_000_000  # µs of output that are shown as one
 JOINED_TEXT: Final = 1 << 16  # characters of it
+OPENED: Final = (
+    "groups",
+    "method",
+    "credential",
+    "address",
+    "listener",
+    "tls",
+    "details",
+    "labels",
+    "reason",
+)
 HEADING: Final = ("n", "t", "side", "channel", "kind", "part")
 
 
@@ -170,8 +181,7 @@ def _decision(body: dict[str, object]) -> tuple[str, Sequence[str]]:
 
 def _opened(body: dict[str, object]) -> tuple[str, Sequence[str]]:
     who = f"{body.get('user', '')} to {body.get('target', '')} from {body.get('source', '')}"
-    rest = {key: value for key, value in body.items() if key not in ("user", "target", "source") and value}
-    return who, [_words(rest)]
+    return who, [_words({key: body[key] for key in OPENED if body.get(key)})]
 
 
 def _any(body: dict[str, object]) -> tuple[str, Sequence[str]]:

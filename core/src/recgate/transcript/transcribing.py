@@ -11,7 +11,7 @@ from recgate.providers import ProtocolProvider
 from recgate.recording.frames import RecordedFrame
 from recgate.sansio.frames import GATEWAY
 from recgate.transcript.entries import Entry, Transcriber
-from recgate.transcript.gatewayframes import GATEWAY_KINDS, gateway_entry
+from recgate.transcript.gatewayframes import GATEWAY_KINDS, gateway_body, gateway_entry
 
 __all__ = ["SessionTranscriber"]
 
@@ -48,6 +48,14 @@ class SessionTranscriber:
         self._last = RecordedFrame(0, 0, 0, GATEWAY, "", b"")
         if not self._failure:
             self._begin(protocols, opened, inner, rows)
+
+    @classmethod
+    def at(
+        cls, protocols: Mapping[str, ProtocolProvider], first: RecordedFrame, *, rows: bool = False
+    ) -> SessionTranscriber:
+        """Make one for the recording that begins with `first`, which is fed to it next."""
+        opened: Mapping[str, object] = gateway_body(first) if first.kind == "opened" else {}
+        return cls(protocols, opened, rows=rows)
 
     def _begin(
         self,

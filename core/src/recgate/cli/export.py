@@ -1,0 +1,90 @@
+"""`recgate export`: a recording in a format that other tools read, streamed, and in place only when it is whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Literal, TextIO, cast
+
+import click
+
+from recgate.cli.casting import cast_lines
+from recgate.cli.entrynumber import EntryNumber, EntryNumberType
+from recgate.cli.recordings import Recordings
+from recgate.cli.resultcsv import write_result
+from recgate.errors import RecgateError
+from recgate.transcript.reading import as_json
+from recgate.transcript.showing import withheld
+
+__all__ = ["export"]
+
+FORMATS: Final = ("asciicast", "csv", "jsonl")
+
+
+@click.command()
+@click.argument("session")
+@click.option("--format", "shape", type=click.Choice(FORMATS), required=True)
+@click.option(
+    "-o", "--output", default="-", metavar="FILE", help="Where to; - is standard output.  [default: -]"
+)
+@click.option("--asciicast-version", type=click.Choice(["2", "3"]), default="2", show_default=True)
+@click.option(
+    "--channel", type=int, default=None, metavar="N", help="Of several: the first terminal by default."
+)
+@click.option("--entry", type=EntryNumberType(), help="csv: the statement whose rows are meant.")
+def export(
+    session: str,
+    shape: str,
+    output: str,
+    asciicast_version: str,
+    channel: int | None,
+    entry: EntryNumber | None,
+) -> None:
+    """Write a recording as asciicast (a player's), csv (one result's rows) or jsonl (every entry, rows included).
+
+    The file holds what was recorded, escape sequences and all: it is for programs, not for `cat`.
+    """
+    if channel is not None and shape != "asciicast":
+        raise click.UsageError("--channel is for --format asciicast")
+    if entry is not None and shape != "csv":
+        raise click.UsageError("--entry is for --format csv")
+    recordings = Recordings()
+    found = recordings.session(session)
+    with _destination(output) as out:
+        if shape == "asciicast":
+            version = cast("Literal[2, 3]", int(asciicast_version))
+            out.writelines(cast_lines(recordings, found, channel, version))
+        elif shape == "csv":
+            write_result(recordings, found, entry, out)
+        else:
+            for each in recordings.entries(found, rows=True):
+                out.write(json.dumps(as_json(withheld(each)), separators=(",", ":"), default=str) + "\n")
+
+
+@contextmanager
+def _destination(output: str) -> Generator[TextIO]:
+    """Give the file to write to. It takes its name when it is whole; what fails or is interrupted leaves nothing."""
+    if output == "-":
+        yield sys.stdout
+        return
+    path = Path(output)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        # A recording is as confidential as what was done in it.
+        fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        raise RecgateError(
+            f"{output} cannot be written: {exc.strerror}; choose another place with -o"
+        ) from exc
+    try:
+        with open(fd, "w", encoding="utf-8", newline="") as out:
+            yield out
+        partial.replace(path)
+    except OSError as exc:
+        raise RecgateError(f"{output} cannot be written: {exc.strerror}") from exc
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,89 @@
+"""The caller's side of `data_dir/control.sock`: ask the running gateway about what is live."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Final, cast
+
+from recgate.errors import RecgateError
+from recgate.providers import SessionRow
+
+__all__ = ["ask", "live_row", "live_sessions"]
+
+PATIENCE: Final = 10.0  # seconds for the gateway to take a request and begin its answer
+MAX_LINE: Final = 128 << 20  # bytes of an answer's line: the largest frame in base64
+
+
+def ask(
+    data_dir: Path, request: Mapping[str, object], *, endless: bool = False
+) -> Iterator[dict[str, object]]:
+    """Send one request and give the lines of its answer, but the last, which says that it is done.
+
+    `endless` waits for lines as long as they take, as `watch` must.
+
+    Raises:
+        RecgateError: no gateway runs there, it may not be asked by this user, or it answers with an error.
+    """
+    path = data_dir / "control.sock"
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as sock:
+        sock.settimeout(PATIENCE)
+        try:
+            sock.connect(str(path))
+            sock.sendall(json.dumps(request).encode() + b"\n")
+            if endless:
+                sock.settimeout(None)
+            yield from _lines(sock)
+        except (OSError, ValueError) as exc:
+            raise RecgateError(f"{path}: {_why(exc)}") from exc
+
+
+def _lines(sock: socket.socket) -> Iterator[dict[str, object]]:
+    with sock.makefile("rb") as answer:
+        while line := answer.readline(MAX_LINE):
+            parsed: object = json.loads(line)
+            said = cast("dict[str, object]", parsed) if isinstance(parsed, dict) else {}
+            if "error" in said:
+                raise RecgateError(str(said["error"]))
+            if "done" in said:
+                return
+            yield said
+    raise RecgateError("the gateway ended before its answer was complete")
+
+
+def _why(exc: OSError | ValueError) -> str:
+    if isinstance(exc, (FileNotFoundError, ConnectionRefusedError)):
+        return "no gateway is running there; start it with `recgate serve`, or name its configuration with --config"
+    if isinstance(exc, PermissionError):
+        return "only root and the gateway's own user may ask it; use sudo"
+    if isinstance(exc, TimeoutError):
+        return f"the gateway did not answer within {PATIENCE:g} s"
+    return str(exc)
+
+
+def live_sessions(data_dir: Path) -> list[SessionRow]:
+    """Give the sessions that are live now; none if no gateway can be asked."""
+    if not (data_dir / "control.sock").exists():
+        return []
+    try:
+        return [live_row(line) for line in ask(data_dir, {"do": "sessions"})]
+    except RecgateError:
+        return []  # the catalog still has an answer
+
+
+def live_row(line: Mapping[str, object]) -> SessionRow:
+    """Give the row of a live session as the gateway describes it."""
+    started, requests = line.get("started"), line.get("requests")
+    return SessionRow(
+        id=str(line.get("session", "")),
+        user=str(line.get("user", "")),
+        groups=(),
+        target=str(line.get("target", "")),
+        protocol=str(line.get("protocol", "")),
+        source=str(line.get("source", "")),
+        started=float(started) if isinstance(started, (int, float)) else 0.0,
+        requests=requests if isinstance(requests, int) else 0,
+    )

@@ -1,0 +1,136 @@
+"""`recgate sessions`: who was where, and when."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from recgate.cli.context import json_option, print_json
+from recgate.cli.livesocket import live_sessions
+from recgate.cli.recordings import NOTHING, Recordings, warn
+from recgate.providers import SessionFilter, SessionRow
+from recgate.transcript.columns import aligned
+from recgate.transcript.moments import parse_moment, show_duration, show_moment
+
+if TYPE_CHECKING:
+    from click import Context, Parameter
+
+__all__ = ["Moment", "sessions"]
+
+HEADINGS: Final = (
+    "SESSION", "USER", "TARGET", "PROTOCOL", "STARTED", "LENGTH", "STATUS", "REQUESTS", "ROWS", "DENIED", "SOURCE"
+)  # fmt: skip
+RIGHT: Final = frozenset({5, 7, 8, 9})
+
+
+class Moment(click.ParamType[float]):
+    """A time as people write it; see `parse_moment`. With `end` a day means its end."""
+
+    name = "time"
+
+    def __init__(self, *, end: bool = False) -> None:
+        self.end = end
+
+    def convert(self, value: object, param: Parameter | None, ctx: Context | None) -> float:
+        """Give wall-clock seconds."""
+        if isinstance(value, (int, float)):
+            return float(value)
+        try:
+            return parse_moment(str(value), time.time(), end=self.end)
+        except ValueError as exc:
+            self.fail(str(exc), param, ctx)
+
+
+@click.command()
+@click.option("--user", default="", metavar="NAME", help="Only of this user.")
+@click.option("--target", default="", metavar="NAME", help="Only to this target.")
+@click.option("--since", type=Moment(), help="Connected at this time or later: 30d, 2026-11-24, 09:30.")
+@click.option(
+    "--until", type=Moment(end=True), help="Begun before this time; a day has all of that day in it."
+)
+@click.option("--live", is_flag=True, help="Only those that are connected now.")
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 1_000_000), metavar="N")
+@json_option
+def sessions(
+    user: str, target: str, since: float | None, until: float | None, live: bool, limit: int, as_json: bool
+) -> None:
+    """List sessions, newest first. Exit status 1 if there is none."""
+    recordings = Recordings()
+    query = SessionFilter(user=user, target=target, since=since, until=until, live=live, limit=limit)
+    rows = _just_opened(recordings, query)
+    before, left, more = "", limit - len(rows), False
+    if as_json:
+        for row in rows:
+            print_json(_as_json(row))
+    found = len(rows)
+    while left > 0:
+        page = recordings.catalog.find(_page(query, before, min(left, 1000)))
+        page = [row for row in page if row.id not in {each.id for each in rows}]
+        if not page:
+            break
+        found += len(page)
+        before, left = page[-1].id, left - len(page)
+        if as_json:
+            for row in page:
+                print_json(_as_json(row))
+        else:
+            rows += page
+    if not as_json and rows:
+        for line in aligned([HEADINGS, *map(_cells, rows)], right=RIGHT):
+            click.echo(line)
+        more = left <= 0 and bool(recordings.catalog.find(_page(query, before, 1)))
+    if more:
+        warn(f"… and more: narrow with --user, --target, --since, or raise --limit {limit}")
+    if not found:
+        raise click.exceptions.Exit(NOTHING)
+
+
+def _page(query: SessionFilter, before: str, limit: int) -> SessionFilter:
+    return SessionFilter(
+        user=query.user,
+        target=query.target,
+        since=query.since,
+        until=query.until,
+        live=query.live,
+        limit=limit,
+        before=before,
+    )
+
+
+def _just_opened(recordings: Recordings, query: SessionFilter) -> list[SessionRow]:
+    """Give live sessions that the catalog does not list yet: it learns of them from their first frames."""
+    fresh: list[SessionRow] = []
+    for row in live_sessions(recordings.config.data_dir):
+        if query.user not in ("", row.user) or query.target not in ("", row.target):
+            continue
+        if query.until is not None and row.started >= query.until:
+            continue
+        if recordings.catalog.get(row.id) is None:
+            fresh.append(row)
+    return sorted(fresh, key=lambda row: row.started, reverse=True)
+
+
+def _as_json(row: SessionRow) -> dict[str, object]:
+    shown: dict[str, object] = {**asdict(row), "groups": list(row.groups)}
+    return shown
+
+
+def _cells(row: SessionRow) -> Sequence[str]:
+    until = row.ended if row.ended is not None else time.time() if row.status == "live" else row.started
+    return (
+        row.id,
+        row.user,
+        row.target,
+        row.protocol,
+        show_moment(row.started),
+        show_duration(until - row.started),
+        row.status,
+        str(row.requests),
+        str(row.rows),
+        str(row.denied or ""),
+        row.source,
+    )

@@ -1,0 +1,68 @@
+"""`recgate show`: the transcript of a session, one entry after the other as they are read."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Final
+
+import click
+
+from recgate.cli.context import json_option, print_json
+from recgate.cli.entrynumber import EntryNumber, EntryNumberType
+from recgate.cli.recordings import Recordings, nothing
+from recgate.cli.resultcsv import write_result
+from recgate.providers import SessionRow
+from recgate.transcript.columns import aligned
+from recgate.transcript.moments import show_duration, show_moment
+from recgate.transcript.reading import as_json as entry_as_json
+from recgate.transcript.showing import entry_lines, joined, withheld
+
+__all__ = ["show"]
+
+FORMATS: Final = ("text", "json", "csv")
+
+
+@click.command()
+@click.argument("session")
+@click.option("--entry", type=EntryNumberType(), help="Only this entry (N.P: the P-th that begins at N).")
+@click.option("--rows", is_flag=True, help="With the rows that statements returned.")
+@click.option("--keys", is_flag=True, help="With every key that was typed into a terminal, echoed ones too.")
+@click.option("--format", "shape", type=click.Choice(FORMATS), default="text", show_default=True)
+@json_option
+def show(session: str, entry: EntryNumber | None, rows: bool, keys: bool, shape: str, as_json: bool) -> None:
+    """Show a session's transcript: statements, rows, commands, files, decisions.
+
+    SESSION may be abbreviated. `--format csv` gives the rows of one result; name it with --entry.
+    """
+    shape = "json" if as_json else shape
+    recordings = Recordings()
+    found = recordings.session(session)
+    if shape == "csv":
+        write_result(recordings, found, entry, sys.stdout)
+        return
+    entries = map(withheld, recordings.entries(found, rows=rows))
+    if entry is not None:
+        entries = filter(entry.names, entries)
+    elif shape == "text":
+        entries = joined(entries, keys=keys)
+        for line in _summary(recordings.row(found)):
+            click.echo(line)
+    shown = False
+    for each in entries:
+        shown = True
+        if shape == "json":
+            print_json(entry_as_json(each))
+        else:
+            for line in entry_lines(each):
+                click.echo(line)
+    if entry is not None and not shown:
+        nothing(f"session {found} has no entry {entry}; see `recgate show {found}`")
+
+
+def _summary(row: SessionRow) -> Iterator[str]:
+    until = f", {show_duration(row.ended - row.started)}" if row.ended is not None else ""
+    reason = f" ({row.reason})" if row.reason else ""
+    yield from aligned([[row.id, f"{row.user} → {row.target} ({row.protocol}) from {row.source}"]])
+    yield from aligned([[f"{show_moment(row.started)}{until}, {row.status}{reason}"]])
+    yield ""
