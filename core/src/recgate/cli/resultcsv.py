@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import TextIO
 
 import click
@@ -28,9 +29,9 @@ def write_result(recordings: Recordings, session: str, number: EntryNumber | Non
     if first is None:
         nothing(f"entry {number} of session {session} returned no rows; see `recgate show {session}`")
     # On a terminal it is shown, so it must not act on it; into a file or pipe go the values as they are.
-    clean = (lambda line: neutralise(line, lines=True)) if out.isatty() else str
-    out.write(clean(first))
-    out.writelines(map(clean, lines))
+    shown = out.isatty()
+    for line in chain((first,), lines):
+        out.write(neutralise(line, lines=True) if shown else line)
     if chosen.others:
         more = ", ".join(f"{number.n}.{part}" for part in sorted(chosen.others))
         warn(f"these are the rows of {number.n}.{chosen.part}; further results begin there: {more}")
