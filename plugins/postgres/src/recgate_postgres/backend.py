@@ -1,0 +1,211 @@
+"""What the target says once it has let us in: passed on read by read, with the few messages picked out that matter.
+
+Those are: what confirms or skips a change of names, ReadyForQuery, COPY's start, parameters that say how text is
+encoded, the cancel key (which is not the client's), and errors while a refusal awaits its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from recgate.errors import RemoteProtocolError
+from recgate.sansio.asks import NEED_DATA, NeedData, PeerClosed
+from recgate.sansio.frames import CLIENT, GATEWAY, UPSTREAM, Frame
+from recgate_postgres.encodings import codec
+from recgate_postgres.messages import HEADER, MAX_SMALL
+from recgate_postgres.names import Names
+from recgate_postgres.refusals import MAX_ERROR, Refusals
+
+__all__ = ["KIND", "Backend"]
+
+KIND: Final = "B"
+MAX_SIGNED: Final = 0x7FFFFFFF  # lengths are signed on the wire
+MAX_KEY: Final = 256
+
+# What the walk does with a message, by its type byte. Unlisted types are refused.
+_REFUSED, _PLAIN, _HEAD, _WHOLE = range(4)
+_ROLES: Final = bytes(
+    _PLAIN
+    if kind in b"2tTDCInsAVNHdc"  # rows, completions, descriptions, notices, notifications, COPY data
+    else _HEAD
+    if kind in b"13EGW"  # their arrival says it all
+    else _WHOLE
+    if kind in b"SKZ"
+    else _REFUSED
+    for kind in range(256)
+)
+_ERROR, _KEY, _READY = 0x45, 0x4B, 0x5A
+
+
+class Backend:
+    """The target's half of an open session. Reads go in by `receive`, frames come out of `event`."""
+
+    __slots__ = (
+        "_buffer",
+        "_cut_out",
+        "_eof",
+        "_heads",
+        "_need",
+        "_offset",
+        "_rewritten",
+        "closed",
+        "key",
+        "names",
+        "refusals",
+        "skip",
+        "starting",
+    )
+
+    def __init__(self, names: Names, refusals: Refusals) -> None:
+        self.names = names
+        self.refusals = refusals
+        self.starting = True  # before the first ReadyForQuery
+        self.key = b""  # process id and secret, as the target gave them
+        self.closed = False
+        self._buffer: bytes | bytearray = b""
+        self._offset = 0
+        self._need = 1
+        self.skip = 0  # bytes to come of the message that the last frame ended in
+        self._cut_out = 0  # size of the message at the offset that does not go on
+        self._rewritten: bytes | None = None  # and what goes on in its place
+        self._eof = False
+        self._heads: dict[int, Callable[[], None]] = {
+            0x31: lambda: names.changed(True),
+            0x33: lambda: names.changed(False),
+            0x45: names.errored,
+            0x47: names.copy_in,
+            0x57: names.copy_in,
+        }
+
+    def receive(self, data: bytes) -> None:
+        """Buffer a read; `b""` is EOF."""
+        buffer = self._buffer
+        if not data:
+            self._eof = True
+        elif not buffer:
+            self._buffer = data
+        else:
+            if buffer.__class__ is bytes:
+                buffer = self._buffer = bytearray(buffer)
+            buffer += data
+
+    def event(self) -> Frame | PeerClosed | NeedData:
+        """Give the next frame. Raises `RemoteProtocolError`."""
+        buffer, start = self._buffer, self._offset
+        end = len(buffer)
+        if end - start < self._need:
+            return self._rest()
+        if buffer.__class__ is bytearray:
+            buffer = self._buffer = bytes(buffer)
+        if self._cut_out:
+            return self._instead()
+        position = start
+        if self.skip:
+            if self.skip >= end - start:
+                self.skip -= end - start
+                return self._cut(start, end)
+            position += self.skip
+            self.skip = 0
+        position = self._walk(buffer, position, end)  # pyright: ignore[reportArgumentType] - bytes by now
+        if position > start:
+            return self._cut(start, position)
+        return self._instead() if self._cut_out else self._rest()
+
+    def _walk(self, buffer: bytes, position: int, end: int) -> int:
+        """Go on to where this frame ends; gives that offset."""
+        header, roles, heads = HEADER, _ROLES, self._heads
+        self._need = 1
+        while end - position >= 5:
+            kind, length = header(buffer, position)
+            if length < 4:
+                raise RemoteProtocolError("invalid message length from the target", hint="08P01")
+            after = position + 1 + length
+            role = roles[kind]
+            if role == _WHOLE or (kind == _ERROR and self.refusals.waiting):
+                if not self._looked(buffer, kind, length, position, end):
+                    return position
+            elif role == _HEAD:
+                heads[kind]()
+            elif role == _REFUSED:
+                raise RemoteProtocolError(f"unexpected message type {kind} from the target", hint="08P01")
+            if after >= end:
+                if length > MAX_SIGNED:
+                    raise RemoteProtocolError("invalid message length from the target", hint="08P01")
+                self.skip = after - end
+                return end
+            position = after
+        if position < end:
+            self._need = 5
+        return position
+
+    def _ready(self, status: int) -> None:
+        self.names.ready(status)
+        self.starting = False
+        if self.refusals.waiting and not self.names.waiting and not self.names.active:
+            # What was skipped up to a Sync has no error of its own to wait for.
+            self.refusals.waiting.clear()
+
+    def _looked(self, buffer: bytes, kind: int, length: int, position: int, end: int) -> bool:
+        """Look into a whole message. False when the frame ends before it."""
+        after = position + 1 + length
+        if kind == _READY and length == 5 and after <= end:
+            self._ready(buffer[position + 5])
+            return True
+        if length > (MAX_ERROR if kind == _ERROR else MAX_SMALL):
+            raise RemoteProtocolError("a message from the target is too long", hint="08P01")
+        if after > end:
+            self._need = after - position
+            return False
+        body = buffer[position + 5 : after]
+        if kind == _KEY:
+            if not self.starting or not 8 <= len(body) <= MAX_KEY + 4:
+                raise RemoteProtocolError("invalid BackendKeyData from the target", hint="08P01")
+            self.key = body
+            self._cut_out = after - position
+            return False
+        if kind == _ERROR:
+            self._rewritten = self.refusals.rewrite(body)
+            self.names.errored()
+            if self._rewritten is None:
+                return True
+            self._cut_out = after - position
+            return False
+        if kind == _READY:
+            raise RemoteProtocolError("invalid ReadyForQuery from the target", hint="08P01")
+        name, _, value = body.partition(b"\0")
+        if name == b"client_encoding":
+            self.names.codec = codec(value.rstrip(b"\0").decode("ascii", "replace"))
+        return True
+
+    def _instead(self) -> Frame | PeerClosed | NeedData:
+        """Leave out the message at the offset, and say what was put in its place."""
+        self._consume(self._offset + self._cut_out)
+        self._cut_out = 0
+        rewritten, self._rewritten = self._rewritten, None
+        if rewritten is None:
+            return self.event()
+        return Frame(GATEWAY, KIND, rewritten, 0, None, CLIENT)
+
+    def _cut(self, start: int, position: int) -> Frame:
+        buffer = self._buffer
+        whole = position == len(buffer) and not start
+        frame = Frame(UPSTREAM, KIND, buffer if whole else buffer[start:position])
+        self._consume(position)
+        return frame
+
+    def _consume(self, position: int) -> None:
+        if position == len(self._buffer):
+            self._buffer = b""
+            self._offset = 0
+        else:
+            self._offset = position
+
+    def _rest(self) -> PeerClosed | NeedData:
+        if self._offset:
+            self._buffer = bytearray(self._buffer[self._offset :])
+            self._offset = 0
+        if self._eof and not self.closed:
+            self.closed = True
+            return PeerClosed(UPSTREAM)
+        return NEED_DATA

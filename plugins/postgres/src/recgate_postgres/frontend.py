@@ -1,0 +1,321 @@
+"""What the client says once its session is open: frames cut so that each asks for one thing at most.
+
+The walk looks at headers. A message that names a text (Query, Parse, Bind, Execute, FunctionCall, Close) is
+taken when it is whole; everything else goes on as it comes, its unfinished end included. A frame ends where
+the next message begins that needs looking at behind a request, so Bind, Execute, Sync is one frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from recgate.errors import RemoteProtocolError
+from recgate.sansio.asks import NEED_DATA, PAUSED, NeedData, Paused, PeerClosed
+from recgate.sansio.frames import CLIENT, GATEWAY, UPSTREAM, Frame, Request
+from recgate_postgres.encodings import decode
+from recgate_postgres.messages import HEADER, MAX_LENGTH, MAX_SMALL, cstring, error_response
+from recgate_postgres.names import Names
+from recgate_postgres.refusals import Refusals, error_text
+from recgate_postgres.requests import CallDetails, SimpleDetails, Statement, function_text
+
+__all__ = ["KIND", "Frontend"]
+
+KIND: Final = "F"
+
+# What the walk does with a message, by its type byte.
+_REFUSED, _PLAIN, _SYNC, _COPY, _TERMINATE, _LOOK, _ASKS = range(7)
+_ROLES: Final = bytes(
+    {
+        0x42: _LOOK,  # Bind
+        0x43: _LOOK,  # Close
+        0x44: _PLAIN,  # Describe
+        0x45: _ASKS,  # Execute
+        0x46: _ASKS,  # FunctionCall
+        0x48: _PLAIN,  # Flush
+        0x50: _LOOK,  # Parse
+        0x51: _ASKS,  # Query
+        0x53: _SYNC,
+        0x58: _TERMINATE,
+        0x63: _COPY,  # CopyDone
+        0x64: _COPY,  # CopyData
+        0x66: _COPY,  # CopyFail
+    }.get(kind, _REFUSED)
+    for kind in range(256)
+)
+_DESCRIBE, _EXECUTE, _COPY_DATA = 0x44, 0x45, 0x64
+_LARGE: Final = frozenset(b"QPBFd")
+_OWN_ANSWER: Final = frozenset(b"QF")  # each is answered by a ReadyForQuery of its own
+_VIOLATION: Final = "08P01"
+_NEVER: Final = 1 << 62
+
+
+class Frontend:
+    """The client's half of an open session. Reads go in by `receive`, frames come out of `event`."""
+
+    __slots__ = (
+        "_buffer",
+        "_closed",
+        "_discard",
+        "_eof",
+        "_held",
+        "_lookers",
+        "_need",
+        "_offset",
+        "_refused",
+        "_request",
+        "_skip",
+        "_terminated",
+        "asked",
+        "asked_end",
+        "asked_start",
+        "max_message",
+        "names",
+        "refusals",
+        "session_id",
+        "simple",
+    )
+
+    def __init__(self, names: Names, refusals: Refusals, session_id: str, max_message: int) -> None:
+        self.names = names
+        self.refusals = refusals
+        self.session_id = session_id
+        self.max_message = max_message
+        self.simple = SimpleDetails(names.known, refusals.replication)
+        self.asked: Frame | None = None  # the last frame with a request, and where in it that message stands
+        self.asked_start = self.asked_end = 0
+        self._buffer: bytes | bytearray = b""
+        self._offset = 0
+        self._need = 1  # bytes without which a walk would find nothing new
+        self._skip = 0  # bytes to come of a message that was let through in part
+        self._discard = 0  # bytes of a message that the gateway refused by itself
+        self._refused: tuple[int, int, str, str] | None = None  # that message: kind, size, SQLSTATE, reason
+        self._request: Request | None = None
+        self._held = False  # what comes next must wait for the target's answers
+        self._eof = self._terminated = self._closed = False
+        self._lookers: dict[int, Callable[[bytes, int, int], bool]] = {
+            0x42: self._bind,
+            0x43: self._close,
+            0x45: self._execute,
+            0x46: self._call,
+            0x50: self._parse,
+            0x51: self._query,
+        }
+
+    def receive(self, data: bytes) -> None:
+        """Buffer a read; `b""` is EOF."""
+        buffer = self._buffer
+        if not data:
+            self._eof = True
+        elif not buffer:
+            self._buffer = data
+        else:
+            if buffer.__class__ is bytes:
+                buffer = self._buffer = bytearray(buffer)
+            buffer += data
+
+    def stop(self) -> None:
+        """The target is gone: whatever the client still says goes nowhere."""
+        self._need = _NEVER
+
+    def event(self) -> Frame | PeerClosed | NeedData | Paused:
+        """Give the next frame. Raises `RemoteProtocolError`."""
+        buffer, start = self._buffer, self._offset
+        end = len(buffer)
+        if end - start < self._need or self._terminated:
+            return self._rest()
+        if self.names.crowded:
+            return PAUSED
+        if buffer.__class__ is bytearray:
+            buffer = self._buffer = bytes(buffer)
+        position = start
+        if self._discard:
+            gone = min(self._discard, end - start)
+            self._discard -= gone
+            self._consume(start + gone)
+            return self.event() if self._offset else self._rest()
+        if self._skip:
+            if self._skip >= end - start:
+                self._skip -= end - start
+                return self._cut(start, end)
+            position += self._skip
+            self._skip = 0
+        self._request = None
+        self._held = False
+        position = self._walk(buffer, start, position, end)  # pyright: ignore[reportArgumentType] - bytes by now
+        if position > start:
+            return self._cut(start, position)
+        if self._refused is not None:
+            return self._stand_in(*self._refused)
+        return PAUSED if self._held else self._rest()
+
+    def _walk(self, buffer: bytes, start: int, position: int, end: int) -> int:
+        """Go on to where this frame ends; gives that offset."""
+        names, header, roles, lookers, limit = self.names, HEADER, _ROLES, self._lookers, self.max_message
+        self._need = 1
+        while end - position >= 5:
+            kind, length = header(buffer, position)
+            after = position + 1 + length
+            role = roles[kind]
+            if role >= _LOOK:
+                if self._request is not None:
+                    return position
+                if after > end or length > limit or length < 4:
+                    return self._unfit(kind, length, position)
+                if not lookers[kind](buffer, position + 5, after):
+                    self._held = self._refused is None
+                    return position
+                if role == _ASKS:
+                    self.asked_start, self.asked_end = position - start, after - start
+            elif role == _SYNC:
+                if length != 4:
+                    raise RemoteProtocolError("invalid message length", hint=_VIOLATION)
+                if names.copying:
+                    raise RemoteProtocolError("a Sync inside COPY data", hint=_VIOLATION)
+                names.sync()
+            elif not self._passes(kind, role, length):
+                self._held = True
+                return position
+            elif after >= end:
+                self._skip = after - end
+                return end
+            elif self._terminated:
+                return after
+            position = after
+        if position < end:
+            self._need = 5
+        return position
+
+    def _passes(self, kind: int, role: int, length: int) -> bool:
+        """Whether a message that nothing looks into may pass now."""
+        if length < 4 or length > (MAX_LENGTH if kind == _COPY_DATA else MAX_SMALL):
+            raise RemoteProtocolError("invalid message length", hint=_VIOLATION)
+        names = self.names
+        if role == _COPY:
+            if not names.may_copy():
+                return False
+            if kind != _COPY_DATA:
+                names.copying = False
+        elif role == _TERMINATE:
+            self._terminated = True
+        elif role == _REFUSED:
+            raise RemoteProtocolError(f"invalid frontend message type {kind}", hint=_VIOLATION)
+        elif kind == _DESCRIBE:
+            names.active = True
+        return True
+
+    def _unfit(self, kind: int, length: int, position: int) -> int:
+        """A message that is incomplete, too large for this target, or not possible at all."""
+        if length < 4 or length > (MAX_LENGTH if kind in _LARGE else MAX_SMALL):
+            raise RemoteProtocolError("invalid message length", hint=_VIOLATION)
+        if length > self.max_message:
+            reason = f"a message of {length} bytes: at most {self.max_message} pass (options.max_message)"
+            self._refused = (kind, length + 1, "54000", reason)
+        else:
+            self._need = length + 1
+        return position
+
+    def _stand_in(self, kind: int, size: int, sqlstate: str, reason: str) -> Frame:
+        """Refuse the message at the offset without asking anybody, and leave its bytes out as they come."""
+        if kind in _OWN_ANSWER:
+            self.names.query()
+        self.names.active = kind not in _OWN_ANSWER
+        self._refused = None
+        self._discard = size
+        self._need = 1
+        text = error_text(reason, "", self.session_id)
+        error = error_response(sqlstate, text, encoding=self.names.codec)
+        return Frame(GATEWAY, KIND, self.refusals.stand_in(kind, error), 0, None, UPSTREAM)
+
+    def _cut(self, start: int, position: int) -> Frame:
+        buffer = self._buffer
+        frame = Frame(
+            CLIENT,
+            KIND,
+            buffer if position == len(buffer) and not start else buffer[start:position],
+            0,
+            self._request,
+        )
+        self._consume(position)
+        if self._request is not None:
+            self.asked = frame
+        return frame
+
+    def _consume(self, position: int) -> None:
+        if position == len(self._buffer):
+            self._buffer = b""
+            self._offset = 0
+        else:
+            self._offset = position
+
+    def _rest(self) -> PeerClosed | NeedData:
+        if self._need == _NEVER:
+            self._buffer = b""
+            self._offset = 0
+        elif self._offset:
+            self._buffer = bytearray(self._buffer[self._offset :])
+            self._offset = 0
+        if (self._eof or self._terminated) and not self._closed:
+            self._closed = True
+            return PeerClosed(CLIENT)
+        return NEED_DATA
+
+    # -- messages that are looked into: whether they may pass now -----------------------------------------------
+
+    def _query(self, buffer: bytes, start: int, after: int) -> bool:
+        if buffer.find(0, start, after) != after - 1:
+            raise RemoteProtocolError("invalid Query", hint=_VIOLATION)
+        names = self.names
+        if names.copying:
+            raise RemoteProtocolError("a Query inside COPY data", hint=_VIOLATION)
+        names.query()
+        self._request = Request(
+            "sql", buffer[start : after - 1].decode(names.codec, "backslashreplace"), 0, self.simple
+        )
+        return True
+
+    def _execute(self, buffer: bytes, start: int, after: int) -> bool:
+        stop = after - 5
+        if after - start > MAX_SMALL or buffer.find(0, start, after) != stop:
+            raise RemoteProtocolError("invalid Execute", hint=_VIOLATION)
+        portal = self.names.execute(buffer[start:stop])
+        if portal is None:
+            return False
+        if not portal.statement.known:
+            name = decode(portal.statement.name, self.names.codec)
+            reason = f'prepared statement "{name}" is no longer known to the gateway: prepare it again'
+            self._refused = (_EXECUTE, after - start + 5, "26000", reason)
+            return False
+        portal.limit = buffer[after - 4 : after]
+        self._request = portal.request
+        return True
+
+    def _call(self, buffer: bytes, start: int, after: int) -> bool:
+        if after - start < 10:
+            raise RemoteProtocolError("invalid FunctionCall", hint=_VIOLATION)
+        self.names.query()
+        body = buffer[start:after]
+        self._request = Request("sql", function_text(body), 0, CallDetails(body))
+        return True
+
+    def _parse(self, buffer: bytes, start: int, after: int) -> bool:
+        name, at = cstring(buffer, start, after)
+        text, at = cstring(buffer, at, after)
+        if after - at < 2 or after - at - 2 != 4 * int.from_bytes(buffer[at : at + 2]):
+            raise RemoteProtocolError("invalid Parse", hint=_VIOLATION)
+        self.names.parse(Statement(name, text, buffer[at + 2 : after]))
+        return True
+
+    def _bind(self, buffer: bytes, start: int, after: int) -> bool:
+        portal = buffer.find(0, start, after)
+        name = buffer.find(0, portal + 1, after)
+        if portal < 0 or name < 0:
+            raise RemoteProtocolError("invalid Bind", hint=_VIOLATION)
+        return self.names.bind(buffer[start:portal], buffer[portal + 1 : name], buffer[name + 1 : after])
+
+    def _close(self, buffer: bytes, start: int, after: int) -> bool:
+        name, at = cstring(buffer, start + 1, after)
+        if at != after or after - start > MAX_SMALL or buffer[start] not in (0x50, 0x53):
+            raise RemoteProtocolError("invalid Close", hint=_VIOLATION)
+        self.names.close(buffer[start], name)
+        return True

@@ -1,0 +1,359 @@
+"""Which text a portal runs, as the target knows it: the books that make "decided on at every Execute" true.
+
+A client may name a statement, let the target skip the Parse that would replace it (everything behind an
+error is skipped up to the next Sync), and execute the old text under a name that seems to mean the new one. So
+a name changes here when the target says that it did, and not before. Between the two, a name is what the
+same series last said of it; and where the outcome of an *earlier* series decides between two texts, the
+client waits until the target has answered (`None` from `bind` and `execute`).
+
+A *series* is what stands between two Syncs; each ends in one ReadyForQuery, as does each Query and
+FunctionCall (55.2.3). Rules about COPY: see `copy_in`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from recgate.errors import RemoteProtocolError
+from recgate_postgres.encodings import DEFAULT, decode
+from recgate_postgres.requests import Portal, Statement
+
+__all__ = ["MAX_SERIES", "Names"]
+
+MAX_SERIES: Final = 1_024  # Syncs and Queries under way; a client that pipelines more waits for answers
+MAX_CHANGES: Final = 8_192  # names whose change the target has not confirmed
+MAX_STATEMENTS: Final = 10_000
+MAX_PORTALS: Final = 10_000
+MAX_TEXT: Final = 64 * 1024 * 1024  # bytes of all statements' texts
+IDLE: Final = 73  # "I": no transaction, so no portal either
+
+_PARSE, _CLOSE, _CLOSE_PORTAL = 1, 3, 0
+_NOTHING: Final[dict[bytes, Portal | None]] = {}  # a series that binds nothing; never written to
+
+
+class _Series:
+    """What a series changes: statements in order, latest by name, and portals."""
+
+    __slots__ = ("bound", "changes", "latest")
+
+    def __init__(self) -> None:
+        self.changes: deque[tuple[int, bytes, Statement | None]] = deque()
+        self.latest: dict[bytes, Statement | None] = {}
+        self.bound: dict[bytes, Portal | None] = {}
+
+
+class Names:
+    """The names of one connection. Client messages come in through verbs, the target's answers through participles."""
+
+    __slots__ = (
+        "_bound",
+        "_errored",
+        "_series",
+        "_text",
+        "_tick",
+        "_unsettled",
+        "active",
+        "changes",
+        "codec",
+        "copying",
+        "evicted",
+        "failed",
+        "portals",
+        "statements",
+        "waiting",
+    )
+
+    def __init__(self) -> None:
+        self.statements: dict[bytes, Statement] = {}
+        self.portals: dict[bytes, Portal] = {}
+        self.waiting: deque[_Series | dict[bytes, Portal | None] | None] = deque()
+        self.active = False  # something was asked since the last Sync
+        self.failed = False  # and the target is skipping up to the next
+        self.copying = False
+        self.changes = 0
+        self.codec = DEFAULT
+        self.evicted = False
+        self._series: _Series | None = None
+        self._bound: dict[bytes, Portal | None] = {}
+        self._unsettled: dict[bytes, int] = {}
+        self._errored = False
+        self._text = 0
+        self._tick = 0
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so much awaits its answer that the client must wait."""
+        return len(self.waiting) >= MAX_SERIES or self.changes >= MAX_CHANGES
+
+    def known(self) -> dict[str, str]:
+        """Give every name that may mean a text, for judging EXECUTE, FETCH and MOVE."""
+        found = {name: statement.text for name, statement in self.statements.items()}
+        found.update((name, portal.statement.text) for name, portal in self.portals.items())
+        for series in (*self.waiting, self._series, self._bound):
+            if isinstance(series, _Series):
+                found.update((name, each.text) for name, each in series.latest.items() if each is not None)
+                series = series.bound
+            for name, portal in (series or {}).items():
+                if portal is not None:
+                    found[name] = portal.statement.text
+        return {decode(name, self.codec): decode(text, self.codec) for name, text in found.items()}
+
+    # -- what the client says ------------------------------------------------------------------------------
+
+    def parse(self, statement: Statement) -> None:
+        """Note a Parse."""
+        self.active = True
+        self._change(_PARSE, statement.name, statement)
+
+    def close(self, kind: int, name: bytes) -> None:
+        """Note a Close of a statement ("S") or a portal."""
+        self.active = True
+        if kind == 0x53:
+            self._change(_CLOSE, name, None)
+        else:
+            self._change(_CLOSE_PORTAL, name, None)
+            self._bound[name] = None
+
+    def _change(self, kind: int, name: bytes, statement: Statement | None) -> None:
+        if self.failed:
+            return  # it will be skipped
+        series = self._series
+        if series is None:
+            series = self._series = _Series()
+            series.bound = self._bound
+        series.changes.append((kind, name, statement))
+        self.changes += 1
+        if kind != _CLOSE_PORTAL:
+            series.latest[name] = statement
+            self._unsettled[name] = self._unsettled.get(name, 0) + 1
+
+    def bind(self, portal: bytes, name: bytes, bound: bytes) -> bool:
+        """Note a Bind. False when the statement's text hangs on answers that are still to come."""
+        statement = self.statements.get(name)
+        if self._unsettled and name in self._unsettled:
+            found, statement = self._resolve(name, statement)
+            if not found:
+                return False
+        self.active = True
+        if statement is None:
+            # Made by SQL's own PREPARE, which was decided on there, or not at all.
+            statement = Statement(name, b'EXECUTE "%b"' % name.replace(b'"', b'""'), known=not self.evicted)
+        self._tick = statement.used = self._tick + 1
+        made = statement.portal
+        # Bound anew only while nothing that is still under way speaks of it.
+        if made is None or portal or self.waiting or made.codec != self.codec:
+            made = Portal(portal, statement, self.codec, self.known)
+            if not portal:
+                statement.portal = made
+        made.bound = bound
+        if len(self._bound) >= MAX_PORTALS:
+            raise RemoteProtocolError(f"more than {MAX_PORTALS} portals", hint="54000")
+        self._bound[portal] = made
+        return True
+
+    def _resolve(self, name: bytes, settled: Statement | None) -> tuple[bool, Statement | None]:
+        series = self._series
+        if series is not None and name in series.latest:
+            return True, series.latest[name]  # skipped together with the Bind, if at all
+        latest = settled
+        for each in self.waiting:
+            if isinstance(each, _Series) and name in each.latest:
+                statement = each.latest[name]
+                if statement is not None:
+                    if latest is not None and not latest.same(statement):
+                        return False, None
+                    latest = statement
+        return True, latest
+
+    def execute(self, name: bytes) -> Portal | None:
+        """Give the portal that an Execute runs. None when that hangs on answers that are still to come."""
+        self.active = True
+        bound = self._bound
+        if name in bound:
+            portal = bound[name]
+            return self._unknown(name) if portal is None else portal
+        latest = self.portals.get(name)
+        for each in self.waiting:
+            portals = each.bound if isinstance(each, _Series) else each
+            portal = portals.get(name) if portals else None
+            if portal is not None:
+                if latest is not None and not latest.statement.same(portal.statement):
+                    return None
+                latest = portal
+        return self._unknown(name) if latest is None else latest
+
+    def _unknown(self, name: bytes) -> Portal:
+        # A cursor that SQL declared, which was decided on there; or no such portal.
+        quoted = b'FETCH FROM "%b"' % name.replace(b'"', b'""')
+        return Portal(name, Statement(b"", quoted), self.codec, self.known)
+
+    def sync(self) -> None:
+        """Note a Sync: what comes next is a new series."""
+        series = self._series
+        if series is not None:
+            self.waiting.append(series)
+            self._series = None
+            self._bound = {}
+        elif self._bound:
+            self.waiting.append(self._bound)
+            self._bound = {}
+        else:
+            self.waiting.append(_NOTHING)
+        self.active = self.failed = False
+
+    def query(self) -> None:
+        """Note a Query or FunctionCall.
+
+        Raises:
+            RemoteProtocolError: the series before it has no Sync. The target may be skipping, and nobody could
+                tell whether it skips this one too.
+        """
+        if self.active:
+            raise RemoteProtocolError(
+                "a Query inside a series of extended messages: send Sync first", hint="08P01"
+            )
+        self.waiting.append(None)
+
+    def may_copy(self) -> bool:
+        """Whether COPY data may pass: the target takes it, or would ignore it because nothing else is under way."""
+        return self.copying or not (self.waiting or (self.active and not self.failed))
+
+    # -- what the target answers -----------------------------------------------------------------------------
+
+    def _oldest(self) -> _Series | None:
+        if self.waiting:
+            first = self.waiting[0]
+            return first if isinstance(first, _Series) else None
+        return self._series
+
+    def changed(self, parsed: bool) -> None:
+        """Apply the change that ParseComplete or CloseComplete confirms.
+
+        Raises:
+            RemoteProtocolError: none was asked for.
+        """
+        series = self._oldest()
+        if series is None or not series.changes or (series.changes[0][0] == _PARSE) is not parsed:
+            raise RemoteProtocolError("the target confirms what was not asked")
+        kind, name, statement = series.changes.popleft()
+        self.changes -= 1
+        if kind == _CLOSE_PORTAL:
+            return
+        self._settle(name)
+        old = self.statements.pop(name, None)
+        if old is not None:
+            self._text -= len(old.text)
+        if statement is not None:
+            self.statements[name] = statement
+            self._text += len(statement.text)
+            self._tick = statement.used = self._tick + 1
+            if len(self.statements) > MAX_STATEMENTS or self._text > MAX_TEXT:
+                self._evict()
+
+    def _settle(self, name: bytes) -> None:
+        left = self._unsettled[name] - 1
+        if left:
+            self._unsettled[name] = left
+        else:
+            del self._unsettled[name]
+
+    def _evict(self) -> None:
+        self.evicted = True
+        oldest = sorted(self.statements.values(), key=lambda each: each.used)
+        for statement in oldest[: max(1, len(oldest) // 8)]:
+            self._text -= len(statement.text)
+            del self.statements[statement.name]
+
+    def errored(self) -> None:
+        """Note an ErrorResponse: what the series still wanted to change is skipped."""
+        self._errored = True
+        self.copying = False
+        series = self._oldest()
+        if not self.waiting:
+            self.failed = self.active
+        if series is not None:
+            self._drop(series)
+
+    def _drop(self, series: _Series) -> None:
+        for kind, name, _ in series.changes:
+            self.changes -= 1
+            if kind != _CLOSE_PORTAL:
+                self._settle(name)
+        series.changes.clear()
+        series.latest.clear()
+
+    def ready(self, status: int) -> None:
+        """Note a ReadyForQuery: the oldest series is over.
+
+        Raises:
+            RemoteProtocolError: nothing was under way.
+        """
+        waiting = self.waiting
+        if waiting:
+            series = waiting.popleft()
+        elif self.active:
+            # The Sync behind a COPY's Execute was thought to be swallowed (see `copy_in`), but was not.
+            series = self._series or self._bound
+            self._series, self._bound, self.active, self.failed = None, {}, False, False
+        else:
+            raise RemoteProtocolError("the target is ready for a query that nobody asked")
+        if status == IDLE:
+            if self.portals:
+                self.portals = {}
+        elif series:
+            self._keep_portals(series)
+        if series.__class__ is _Series:
+            self._drop(series)  # pyright: ignore[reportArgumentType] - the class says it
+        self._errored = False
+
+    def _keep_portals(self, series: _Series | dict[bytes, Portal | None]) -> None:
+        if self._errored:
+            return  # its transaction failed, and its portals with it; older ones keep their texts
+        for name, portal in (series.bound if isinstance(series, _Series) else series).items():
+            if portal is None:
+                self.portals.pop(name, None)
+            else:
+                if portal.statement.portal is portal:
+                    portal.statement.portal = None  # it lives on, so it must not be bound anew
+                self.portals[name] = portal
+        if len(self.portals) > MAX_PORTALS:
+            raise RemoteProtocolError(f"more than {MAX_PORTALS} portals", hint="54000")
+
+    def copy_in(self) -> None:
+        """Note that the target takes COPY data now.
+
+        In that state it ignores Sync (`CopyGetData`), which libpq sends right behind the Execute of a COPY; the
+        Sync behind the data is answered. So the series under way goes on until then. A Sync *inside* the data
+        would be answered or not depending on whether the COPY has failed by then: the frontend refuses it.
+        """
+        self.copying = True
+        if not self.waiting:
+            return
+        first = self.waiting[0]
+        if first is None:
+            while len(self.waiting) > 1 and self.waiting[1] == {}:
+                del self.waiting[1]
+            return
+        self.waiting.popleft()
+        while self.waiting and not self.waiting[0] and not isinstance(self.waiting[0], _Series):
+            self.waiting.popleft()  # another Sync that is ignored, or a Query that breaks the COPY and is skipped
+        self._merge(first if isinstance(first, _Series) else _of(first))
+
+    def _merge(self, first: _Series) -> None:
+        if self.waiting:
+            second = self.waiting[0]
+            self.waiting[0] = first
+        else:
+            second = self._series or self._bound
+            self._series, self._bound, self.active = first, first.bound, True
+        if isinstance(second, _Series):
+            first.changes.extend(second.changes)
+            first.latest.update(second.latest)
+        first.bound.update((second.bound if isinstance(second, _Series) else second) or {})
+
+
+def _of(bound: dict[bytes, Portal | None]) -> _Series:
+    series = _Series()
+    series.bound = dict(bound)
+    return series

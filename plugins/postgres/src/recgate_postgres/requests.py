@@ -1,0 +1,154 @@
+"""A statement as policy sees it: its text at once, everything else only when somebody looks.
+
+A prepared statement runs thousands of times a second, so nothing is allocated for an Execute: the unnamed
+portal of a statement, and the `Request` that speaks of it, are made once and bound again. What such a request
+says is therefore true until the relay's next event of that side; keep a copy, not the request.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from recgate.sansio.frames import Request
+from recgate_postgres.encodings import decode
+from recgate_postgres.values import bind_values
+
+__all__ = ["CallDetails", "Portal", "SimpleDetails", "Statement", "function_text"]
+
+Known = Callable[[], dict[str, str]]
+
+# What client libraries call through the fast path: large objects, under the numbers that they have had since 1997.
+_FUNCTIONS: Final = {
+    715: "lo_create",
+    764: "lo_import",
+    765: "lo_export",
+    767: "lo_import",
+    952: "lo_open",
+    953: "lo_close",
+    954: "loread",
+    955: "lowrite",
+    956: "lo_lseek",
+    957: "lo_creat",
+    958: "lo_tell",
+    964: "lo_unlink",
+    1004: "lo_truncate",
+    3170: "lo_lseek64",
+    3171: "lo_tell64",
+    3172: "lo_truncate64",
+}
+
+
+class _Details(Mapping[str, object]):
+    """A mapping whose values are worked out when asked for."""
+
+    __slots__ = ()
+    KEYS: tuple[str, ...] = ()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.KEYS)
+
+    def __len__(self) -> int:
+        return len(self.KEYS)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
+class SimpleDetails(_Details):
+    """Details of every simple query of a connection.
+
+    `prepared` gives the texts of prepared statements and portals by name: a text that says EXECUTE, FETCH or
+    MOVE runs one of them, and must be judged together with it.
+    """
+
+    __slots__ = ("_known", "_replication")
+    KEYS = ("protocol", "replication", "prepared")
+
+    def __init__(self, known: Known, replication: bool) -> None:
+        self._known = known
+        self._replication = replication
+
+    def __getitem__(self, key: str) -> object:
+        if key == "protocol":
+            return "simple"
+        if key == "replication":
+            return self._replication
+        if key == "prepared":
+            return self._known()
+        raise KeyError(key)
+
+
+class CallDetails(_Details):
+    """Details of a function call (55.2.7): `function` is its object id, `binds` its arguments."""
+
+    __slots__ = ("_body",)
+    KEYS = ("protocol", "function", "binds")
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def __getitem__(self, key: str) -> object:
+        if key == "protocol":
+            return "function"
+        if key == "function":
+            return int.from_bytes(self._body[:4])
+        if key == "binds":
+            return bind_values(self._body[4:], b"", "latin-1")
+        raise KeyError(key)
+
+
+def function_text(body: bytes) -> str:
+    """Name the function of a FunctionCall's body as a statement would."""
+    number = int.from_bytes(body[:4])
+    return f"{_FUNCTIONS.get(number, f'function {number}')}()"
+
+
+class Statement:
+    """A prepared statement: what was parsed under a name. `used` orders by last use, for eviction."""
+
+    __slots__ = ("known", "name", "oids", "portal", "text", "used")
+
+    def __init__(self, name: bytes, text: bytes, oids: bytes = b"", *, known: bool = True) -> None:
+        self.name = name
+        self.text = text
+        self.oids = oids  # as in Parse: four bytes each, zero where the server is to find out
+        self.known = known
+        self.used = 0
+        self.portal: Portal | None = None
+
+    def same(self, other: Statement) -> bool:
+        """Whether both run the same text."""
+        return self is other or (self.text == other.text and self.known is other.known)
+
+
+class Portal(_Details):
+    """A bound statement, and the details of every Execute of it."""
+
+    __slots__ = ("bound", "codec", "limit", "name", "prepared", "request", "statement")
+    KEYS = ("protocol", "statement", "portal", "binds", "max_rows", "prepared")
+
+    def __init__(self, name: bytes, statement: Statement, codec: str, known: Known) -> None:
+        self.name = name
+        self.statement = statement
+        self.codec = codec
+        self.bound = b""  # the Bind's body behind its two names
+        self.limit = b"\0\0\0\0"
+        self.prepared = known
+        self.request = Request("sql", decode(statement.text, codec), 0, self)
+
+    def __getitem__(self, key: str) -> object:
+        if key == "protocol":
+            return "extended"
+        if key == "statement":
+            return decode(self.statement.name, self.codec)
+        if key == "portal":
+            return decode(self.name, self.codec)
+        if key == "binds":
+            return bind_values(self.bound, self.statement.oids, self.codec)
+        if key == "max_rows":
+            return struct.unpack("!i", self.limit)[0]
+        if key == "prepared":
+            return self.prepared()
+        raise KeyError(key)

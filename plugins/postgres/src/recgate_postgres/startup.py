@@ -1,0 +1,87 @@
+"""The client's first packet: which version it speaks, who it says it is, which database it wants (55.2.1, 55.7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from recgate.errors import RemoteProtocolError
+from recgate_postgres.options import PostgresTarget
+
+__all__ = ["MAX_STARTUP", "NEWEST_MINOR", "Startup", "choose_database", "parse_startup"]
+
+MAX_STARTUP: Final = 10_000  # the server's own MAX_STARTUP_PACKET_LENGTH
+NEWEST_MINOR: Final = 2
+
+_OFF: Final = frozenset((b"", b"0", b"off", b"false", b"no", b"f", b"n"))
+
+
+@dataclass(frozen=True, slots=True)
+class Startup:
+    """A StartupMessage. `minor` is what will be spoken, `unknown` the protocol options that will not be.
+
+    `parameters` are run-time parameters to forward as they came.
+    """
+
+    minor: int
+    user: str
+    database: str
+    replication: bool = False
+    negotiated: bool = False
+    unknown: tuple[bytes, ...] = ()
+    parameters: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
+
+
+def parse_startup(body: bytes) -> Startup:
+    """Take a StartupMessage apart, given from its version on.
+
+    Raises:
+        RemoteProtocolError: another major version, malformed, or without a user.
+    """
+    major, minor = int.from_bytes(body[:2]), int.from_bytes(body[2:4])
+    if major != 3:
+        reason = f"unsupported frontend protocol {major}.{minor}: the gateway speaks 3.0 to 3.{NEWEST_MINOR}"
+        raise RemoteProtocolError(reason, hint="0A000")
+    if body[-1:] != b"\0" or body[4:] == b"":
+        raise RemoteProtocolError(
+            "invalid startup packet layout: expected terminator as last byte", hint="08P01"
+        )
+    parts = body[4:-1].split(b"\0")
+    # Names and values alternate, each with its NUL: an odd count of them is what the last NUL leaves over.
+    if parts.pop() or len(parts) % 2:
+        raise RemoteProtocolError("invalid startup packet layout: expected names and values", hint="08P01")
+    pairs = list(zip(parts[::2], parts[1::2], strict=True))
+    parameters = dict(pairs)
+    if len(parameters) != len(pairs) or b"" in parameters:
+        # Two of a name: which one counts would be for each reader to say.
+        raise RemoteProtocolError("invalid startup packet: a parameter is given twice", hint="08P01")
+    unknown = tuple(name for name in parameters if name.startswith(b"_pq_."))
+    for name in unknown:
+        del parameters[name]
+    try:
+        user = parameters.pop(b"user", b"").decode()
+        database = parameters.pop(b"database", b"").decode()
+    except UnicodeDecodeError:
+        raise RemoteProtocolError("user and database are to be in UTF-8", hint="28000") from None
+    if not user:
+        raise RemoteProtocolError("no PostgreSQL user name specified in startup packet", hint="28000")
+    replication = parameters.pop(b"replication", b"")
+    if wanted := replication.lower() not in _OFF:
+        parameters[b"replication"] = replication
+    spoken = min(minor, NEWEST_MINOR)
+    return Startup(spoken, user, database, wanted, spoken != minor or bool(unknown), unknown, parameters)
+
+
+def choose_database(startup: Startup, login_target: str, target: str, options: PostgresTarget) -> str:
+    """Give the database to open: the target's own unless the client names another that is open to it.
+
+    Raises:
+        RemoteProtocolError: it is not (3D000).
+    """
+    asked = startup.database
+    if asked in ("", startup.user, login_target, target, options.database):
+        return options.database
+    if options.opens(asked):
+        return asked
+    reason = f'database "{asked[:63]}" is not open on {target}: its options.databases does not list it'
+    raise RemoteProtocolError(reason, hint="3D000")
