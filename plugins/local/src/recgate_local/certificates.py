@@ -114,13 +114,9 @@ def check(blob: bytes, authority: ed25519.Ed25519PublicKey, now: float) -> Prove
         AuthenticationFailed: it is ours, and forged, of the wrong kind, out of its time, for no or several
             principals, or under an option that we do not know.
     """
-    certificate = _load(blob)
-    if certificate is None or certificate.signature_key() != authority:
+    certificate = _load(blob, authority)
+    if certificate is None:
         return None
-    try:
-        certificate.verify_cert_signature()
-    except InvalidSignature:
-        raise AuthenticationFailed("the certificate's signature does not verify") from None
     if certificate.type is not SSHCertificateType.USER:
         raise AuthenticationFailed("a host certificate does not log anybody in")
     if not certificate.valid_after <= now < certificate.valid_before:
@@ -137,13 +133,20 @@ def check(blob: bytes, authority: ed25519.Ed25519PublicKey, now: float) -> Prove
     return Proven(user, certificate.serial, float(certificate.valid_before))
 
 
-def _load(blob: bytes) -> SSHCertificate | None:
+def _load(blob: bytes, authority: ed25519.Ed25519PublicKey) -> SSHCertificate | None:
+    """Read a certificate that `authority` signed; None if it names another one."""
     try:
         algorithm, _ = read_string(blob, 0)
         loaded = serialization.load_ssh_public_identity(algorithm + b" " + base64.b64encode(blob))
-    except (ValueError, TypeError, IndexError, InvalidSignature, UnsupportedAlgorithm) as exc:
+        # The parts are only read when they are asked for, so what is damaged shows here.
+        if not isinstance(loaded, SSHCertificate) or loaded.signature_key() != authority:
+            return None
+        loaded.verify_cert_signature()
+    except InvalidSignature:
+        raise AuthenticationFailed("the certificate's signature does not verify") from None
+    except (ValueError, TypeError, IndexError, UnsupportedAlgorithm) as exc:
         raise AuthenticationFailed(f"the certificate cannot be read ({type(exc).__name__})") from None
-    return loaded if isinstance(loaded, SSHCertificate) else None
+    return loaded
 
 
 def by_serial(connection: sqlite3.Connection, serial: int) -> IssuedCertificate | None:
