@@ -1,0 +1,1 @@
+"""A gateway in front of real targets, to try out by hand or to be checked by itself."""
