@@ -1,0 +1,183 @@
+"""`recgate verify`: are recordings what the gateway sealed, and if not, where not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import click
+from rich.console import Console
+from rich.progress import track
+
+from recgate.cli.context import json_option, print_json
+from recgate.cli.recordings import MIN_PREFIX, NOTHING, Recordings, nothing
+from recgate.recording.directory import RecordingDirectory, is_session
+from recgate.recording.reader import Archive, Readable
+from recgate.recording.report import LEVELS, Answer, Report, Status
+from recgate.recording.trust import Trust
+from recgate.recording.verify import verify_session
+from recgate.transcript.columns import aligned
+from recgate.transcript.neutral import neutralise
+
+__all__ = ["verify"]
+
+MAX_SIGNERS: Final = 10  # unknown keys that are named
+MEANINGS: Final = {
+    "file": "signatures, chain, digests, numbers, an end",
+    "logged": "every item is in the ledger",
+    "complete": "everything the ledger opened is here",
+    "witnessed": "others vouch for the time",
+    "contents": "frames recomputed against what was sealed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where recordings are, and whose signatures are believed."""
+
+    store: Readable
+    trust: Trust
+    journal: Path | None
+
+
+@click.command()
+@click.argument("session", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Every recording that there is.")
+@click.option(
+    "--store",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Recordings in a directory: no configuration is read then, and no gateway is needed.",
+)
+@click.option(
+    "--trust",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Public keys to believe (a gateway's trust.json); may be given more than once.",
+)
+@click.option(
+    "--require",
+    multiple=True,
+    type=click.Choice(LEVELS),
+    help="Fail unless this level holds; may be repeated.",
+)
+@click.option("--no-contents", is_flag=True, help="Do not look into the frames; the signatures cover them.")
+@json_option
+def verify(
+    session: tuple[str, ...],
+    everything: bool,
+    store: Path | None,
+    trust: tuple[Path, ...],
+    require: tuple[str, ...],
+    no_contents: bool,
+    as_json: bool,
+) -> None:
+    """Check recordings: complete, missing, altered, and where. Works offline, with public keys alone.
+
+    Exit status 0 if every recording holds, 1 if one does not. With --all, sessions that are still live are listed
+    and not counted.
+    """
+    if bool(session) == everything and (session or store is None):
+        raise click.UsageError("name sessions, or say --all")
+    place = _offline(store, trust) if store is not None else _configured(trust)
+    names = _named(place, session) if session else sorted(Archive(place.store, place.journal).sessions())
+    if not names:
+        nothing("there is no recording")
+    tally = _Tally(require, pending_holds=not session)
+    for report in _reports(place, names, contents=not no_contents):
+        tally.add(report)
+        if as_json:
+            print_json(report.as_json())
+        else:
+            for line in _lines(report):
+                click.echo(line)
+    if not as_json:
+        for line in tally.lines():
+            click.echo(line)
+    if not tally.held:
+        raise click.exceptions.Exit(NOTHING)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What all reports together say. `pending_holds`: what is not sealed yet is listed, and is no failure."""
+
+    require: Sequence[str]
+    pending_holds: bool
+    held: bool = True
+    counts: Counter[Status] = field(default_factory=Counter[Status])
+    levels: dict[str, Answer] = field(default_factory=lambda: dict.fromkeys(LEVELS, Answer.OK))
+    signers: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+
+    def add(self, report: Report) -> None:
+        """Count one recording."""
+        self.counts[report.status] += 1
+        if report.status is Status.UNTRUSTED and len(self.signers) < MAX_SIGNERS:
+            self.signers.add((report.gateway, report.key))
+        if report.status is Status.UNSEALED and self.pending_holds:
+            return
+        self.held &= report.ok and all(report.levels[level] is Answer.OK for level in self.require)
+        for level, answer in report.levels.items():
+            if answer is Answer.FAILED or self.levels[level] is Answer.OK:
+                self.levels[level] = answer
+
+    def lines(self) -> Iterator[str]:
+        """Give a line for each level, and how many recordings are what."""
+        yield ""
+        yield from aligned([[level, str(self.levels[level]), MEANINGS[level]] for level in LEVELS])
+        yield ""
+        total = self.counts.total()
+        which = ", ".join(f"{self.counts[status]} {status}" for status in Status if self.counts[status])
+        yield f"{total} recording{'s' if total != 1 else ''}: {which}"
+        for gateway, key in sorted(self.signers):
+            yield neutralise(
+                f"signed by {gateway} with {key}: if that is your gateway's key, say --trust trust.json"
+            )
+
+
+def _offline(store: Path, trust: Sequence[Path]) -> _Place:
+    return _Place(RecordingDirectory(store), Trust.load(*trust), None)
+
+
+def _configured(trust: Sequence[Path]) -> _Place:
+    recordings = Recordings()
+    own = recordings.config.data_dir / "trust.json"
+    believed = trust or ([own] if own.exists() else [])
+    journal = recordings.config.data_dir / "journal"
+    return _Place(recordings.registry.store, Trust.load(*believed), journal)
+
+
+def _named(place: _Place, names: Sequence[str]) -> list[str]:
+    """Give full ids. One that nothing begins with stays as it is: that it is missing is the answer."""
+    known: list[str] | None = None
+    found: list[str] = []
+    for name in names:
+        wanted = name.strip().upper()
+        if not is_session(wanted) and len(wanted) >= MIN_PREFIX:
+            known = sorted(Archive(place.store, place.journal).sessions()) if known is None else known
+            fitting = [each for each in known if each.startswith(wanted)]
+            if len(fitting) > 1:
+                nothing(f"several recordings begin with {name[:64]}: {', '.join(fitting[:5])}")
+            wanted = fitting[0] if fitting else wanted
+        found.append(wanted)
+    return found
+
+
+def _reports(place: _Place, names: Sequence[str], *, contents: bool) -> Iterator[Report]:
+    console = Console(stderr=True)
+    shown: Iterable[str] = names
+    if console.is_terminal and len(names) > 1:
+        shown = track(names, "verifying", console=console, transient=True)
+    for name in shown:
+        yield verify_session(name, place.store, place.trust, journal=place.journal, contents=contents)
+
+
+def _lines(report: Report) -> Iterator[str]:
+    size = f"{report.segments} segments, {report.frames} frames, {report.stored} bytes"
+    yield neutralise(f"{report.session}  {report.status:<10}  {size}  {report.reason}".rstrip())
+    for problem in report.problems:
+        yield neutralise(f"    {problem.where}: {problem.what}")
