@@ -39,8 +39,8 @@ class ControlSocket:
         self._gateway = gateway
         self._path = gateway.config.data_dir / "control.sock"
 
-    async def run(self) -> None:
-        """Listen and serve. Raises `OSError` when the socket cannot be made."""
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Listen, say so, and serve. Raises `OSError` when the socket cannot be made."""
         self._path.unlink(missing_ok=True)  # the data directory is locked: nobody else serves it
         with trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
             before = os.umask(0o177)
@@ -49,6 +49,7 @@ class ControlSocket:
             finally:
                 os.umask(before)
             listener.listen(16)
+            task_status.started()
             try:
                 await trio.serve_listeners(self._connection, [trio.SocketListener(listener)])
             finally:

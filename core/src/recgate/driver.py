@@ -5,7 +5,9 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
+import trio
 from pydantic import BaseModel
 
 from recgate.door import Door
@@ -15,16 +17,21 @@ from recgate.session import Session
 
 __all__ = ["DriverSession"]
 
+FAREWELL: Final = 5.0  # seconds for a driver to end a session that was ended from outside
+
 
 class DriverSession:
     """One connection in a driver's hands. The core closes `client` and seals the recording when `serve` returns."""
 
-    def __init__(self, door: Door, client: socket.socket, options: BaseModel) -> None:
+    def __init__(
+        self, door: Door, client: socket.socket, options: BaseModel, deadline: trio.CancelScope
+    ) -> None:
         self.client = client
         self.listener_options = options
         self.end_reason = ""
         self.facts: dict[str, object] = {}
         self._door = door
+        self._deadline = deadline or trio.CancelScope()
 
     @property
     def connection(self) -> ConnectionInfo:
@@ -49,7 +56,14 @@ class DriverSession:
 
         Raises `AccessDenied`, `RecordingFailed` or `VaultFailed`: say so in the protocol's words and return.
         """
-        return await self._door.open(who, details)
+        self._deadline.deadline = float("inf")  # the handshake is over; approval may take its time
+        session = await self._door.open(who, details)
+        session.on_end(self._end_soon)
+        return session
+
+    def _end_soon(self) -> None:
+        # The driver hears of the end by `Session.killed` and says farewell; one that does not is cancelled.
+        self._deadline.deadline = trio.current_time() + FAREWELL
 
     async def dial(self) -> socket.socket:
         """Connect to the target; gives a non-blocking socket that the driver closes. Raises `UpstreamFailed`."""

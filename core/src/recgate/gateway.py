@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, cast
+from typing import cast
 
 import structlog
 import trio
@@ -42,8 +42,6 @@ from recgate.wire import Wire
 
 __all__ = ["Bound", "Gateway"]
 
-DRAIN: Final = 10.0  # seconds that sessions get to say farewell and seal when the gateway stops
-
 log = structlog.get_logger("recgate")
 
 
@@ -66,8 +64,8 @@ class _Reloadable:
 class Gateway:
     """Serve a configuration until cancelled.
 
-    Cancelling `run` ends every session with `shutdown`, seals their recordings within a time limit, and closes
-    the listeners. What could not be sealed in time is recovered at the next start.
+    Cancelling `run` stops as `stop` does: the listeners close, every session is told `shutdown` and sealed within
+    `limits.shutdown_timeout`. What could not be sealed in time is recovered at the next start.
     """
 
     def __init__(self, config: Configuration, registry: Registry, *, path: Path | None = None) -> None:
@@ -83,6 +81,7 @@ class Gateway:
         self.readiness = Readiness()
         self.live: dict[str, Session] = {}
         self.bound: list[Bound] = []
+        self._stopping = trio.Event()
         self._emptied: trio.Event | None = None
         self.background: trio.Nursery  # lease keepers; opened by `run`
 
@@ -99,26 +98,41 @@ class Gateway:
     # -- life ------------------------------------------------------------------------------------------
 
     async def run(self, *, task_status: trio.TaskStatus[list[Bound]] = trio.TASK_STATUS_IGNORED) -> None:
-        """Open everything, report the bound addresses, and serve until cancelled."""
+        """Open everything, report the bound addresses, and serve until cancelled or stopped."""
+        async with trio.open_nursery() as outer:
+            outer.start_soon(self._stop_when_cancelled)
+            # Seals need the worker and the audit trail after the sessions' own cancellation, so the order of
+            # closing is kept here and not left to whoever hears of the cancellation first.
+            with trio.CancelScope(shield=True):
+                await self._run(task_status)
+            outer.cancel_scope.cancel()
+
+    async def _stop_when_cancelled(self) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            self.stop()
+
+    def stop(self) -> None:
+        """Begin to stop: no new sessions, farewell to the live ones, seals, and then `run` returns."""
+        self._stopping.set()
+
+    async def _run(self, task_status: trio.TaskStatus[list[Bound]]) -> None:
         async with trio.open_nursery() as services:
             services.start_soon(self.audit.run)
             services.start_soon(self.readiness.run)
             self.background = services
             try:
                 async with self.recording:
-                    await self._serve(services, task_status)
+                    await self._serve(task_status)
             finally:
                 self.audit.emit("gateway.stopped", gateway=self.config.gateway.name)
                 services.cancel_scope.cancel()
 
-    async def _serve(self, services: trio.Nursery, task_status: trio.TaskStatus[list[Bound]]) -> None:
+    async def _serve(self, task_status: trio.TaskStatus[list[Bound]]) -> None:
         async with trio.open_nursery() as nursery:
-            for settings in self.config.listeners:
-                listener = Listener(settings, _Serving(self, settings).connection)
-                host, port = await listener.bind()
-                self.bound.append(Bound(settings.protocol, host, port, settings.tls))
-                nursery.start_soon(listener.run)
-            nursery.start_soon(ControlSocket(self).run)
+            listeners = [await self._listen(settings, nursery) for settings in self.config.listeners]
+            await nursery.start(ControlSocket(self).run)
             nursery.start_soon(end_invalid_sessions, self)
             self.audit.emit(
                 "gateway.started",
@@ -127,18 +141,26 @@ class Gateway:
                 configuration=self.config.digest,
             )
             task_status.started(self.bound)
-            try:
-                await trio.sleep_forever()
-            finally:
-                await self._drain_sessions()
+            await self._stopping.wait()
+            for listener in listeners:
+                listener.close()
+            await self._drain_sessions()
+            nursery.cancel_scope.cancel()
+
+    async def _listen(self, settings: ListenerSettings, nursery: trio.Nursery) -> Listener:
+        listener = Listener(settings, _Serving(self, settings).connection)
+        host, port = await listener.bind()
+        self.bound.append(Bound(settings.protocol, host, port, settings.tls))
+        nursery.start_soon(listener.run)
+        return listener
 
     async def _drain_sessions(self) -> None:
-        with trio.move_on_after(DRAIN, shield=True):
-            for session in tuple(self.live.values()):
-                session.end(Denied("the gateway is shutting down", "shutdown", session.id))
+        for session in tuple(self.live.values()):
+            session.end(Denied("the gateway is shutting down", "shutdown", session.id))
+        with trio.move_on_after(self.config.limits.shutdown_timeout):
             if self.live:
                 self._emptied = trio.Event()
-                await self._emptied.wait()  # `closed` sets it; the deadline is above
+                await self._emptied.wait()  # `closed` sets it
 
     def reload(self) -> None:
         """Read the configuration again. A bad file keeps the old one and raises `ConfigurationError`.
@@ -146,12 +168,13 @@ class Gateway:
         Targets, policies, masks, identities and certificates change for sessions that open from now on; live
         sessions are judged by the new `allow:` lists at the next validity check.
         """
-        fresh = configuration.load(self._path)
+        registry = self.registry.alone()
+        fresh = configuration.load(self._path, registry)
         if fresh.data_dir != self.config.data_dir or fresh.gateway.name != self.config.gateway.name:
             raise ConfigurationError(
                 "gateway.name and gateway.data_dir cannot change while running. Restart for that."
             )
-        registry = Registry.of(fresh)
+        registry.bind(fresh)
         keys = GatewayKeys.of(fresh)
         keys.prepare()
         self.keys, self.certificate = keys, ServerCertificate(keys)
@@ -244,13 +267,16 @@ class _Serving:
 
     async def _speak(self, door: Door, sock: socket.socket) -> tuple[str, dict[str, object]]:
         provider = self.gateway.registry.protocols[self.settings.protocol]
+        deadline = trio.CancelScope(deadline=trio.current_time() + self.settings.handshake_timeout)
         if provider.driver is not None:
-            session = DriverSession(door, sock, self.settings.options)
-            await provider.driver(self.settings.options).serve(session)
+            session = DriverSession(door, sock, self.settings.options, deadline)
+            with deadline:
+                await provider.driver(self.settings.options).serve(session)
+            if deadline.cancelled_caught and door.session is None:
+                return "handshake-timeout", {}
             return session.end_reason or "client-closed", session.facts
         assert provider.relay is not None
         wire = Wire(sock)
-        deadline = trio.CancelScope(deadline=trio.current_time() + self.settings.handshake_timeout)
         pump = Pump(provider.relay(self.settings.options, door.connection), wire, door, deadline)
         with deadline:
             try:

@@ -40,6 +40,7 @@ class Listener:
         self.settings = settings
         self._serve = serve
         self._live = 0
+        self._accepting = trio.CancelScope()
         self._by_host: dict[str, int] = {}
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         self.socket = trio.socket.socket(family, socket.SOCK_STREAM)
@@ -52,10 +53,14 @@ class Listener:
         name = self.socket.getsockname()
         return str(name[0]), int(name[1])
 
+    def close(self) -> None:
+        """Accept nobody any more; `run` goes on until its connections have ended."""
+        self._accepting.cancel()
+
     async def run(self) -> None:
-        """Accept until cancelled; live connections belong to this call and are cancelled with it."""
+        """Accept until closed or cancelled; live connections belong to this call and are cancelled with it."""
         async with trio.open_nursery() as nursery:
-            with self.socket:
+            with self.socket, self._accepting:
                 while True:
                     try:
                         sock, address = await self.socket.accept()

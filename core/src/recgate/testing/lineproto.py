@@ -12,18 +12,15 @@ anything else\\n           →    recorded                 →    anything else\
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from recgate.decisions import Decision
 from recgate.errors import LocalProtocolError, RemoteProtocolError
-from recgate.hookspecs import hookimpl
-from recgate.model import ConnectionInfo, PasswordEvidence, Secret, TargetInfo
-from recgate.providers import ProtocolProvider
+from recgate.model import PasswordEvidence, Secret
 from recgate.recording.frames import RecordedFrame
 from recgate.sansio.asks import (
     NEED_DATA,
@@ -46,7 +43,7 @@ from recgate.sansio.frames import CLIENT, GATEWAY, UPSTREAM, Frame, Request, Sid
 from recgate.sansio.reader import BoundedReader
 from recgate.transcript.entries import Entry
 
-__all__ = ["LineListener", "LineRelay", "LineTarget", "LineTranscriber", "line_plugin"]
+__all__ = ["LineListener", "LineRelay", "LineTarget", "LineTranscriber"]
 
 MAX_LINE: Final = 64 * 1024
 
@@ -210,36 +207,3 @@ class LineTranscriber:
     def save(self) -> bytes:
         """The number of lines so far."""
         return str(self._count).encode()
-
-
-def _relay(options: BaseModel, connection: ConnectionInfo) -> LineRelay:
-    return LineRelay()
-
-
-def _transcriber(opened: Mapping[str, object], state: bytes | None, rows: bool) -> LineTranscriber:
-    return LineTranscriber(state)
-
-
-def _client_line(target: TargetInfo, host: str, port: int, login: str) -> str:
-    return f"nc {host} {port}"
-
-
-def line_plugin() -> ModuleType:
-    """The protocol as a plugin module, for a registry's in-process plugins."""
-    provider = ProtocolProvider(
-        name="line",
-        default_port=7,
-        target_options=LineTarget,
-        listener_options=LineListener,
-        transcriber=_transcriber,
-        relay=_relay,
-        client_line=_client_line,
-    )
-
-    @hookimpl
-    def recgate_protocols() -> Iterable[ProtocolProvider]:
-        return [provider]
-
-    module = ModuleType("recgate_line")
-    module.__dict__.update(recgate_api=1, recgate_protocols=recgate_protocols)
-    return module

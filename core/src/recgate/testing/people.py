@@ -1,14 +1,10 @@
-"""Identity and vault plugins for tests: one shared secret, and a credential that is no secret."""
+"""An identity source and a vault for tests: one shared secret, and a credential that is no secret."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from types import ModuleType
 
-from recgate.config import Configuration, Settings
 from recgate.errors import AuthenticationFailed, VaultFailed
-from recgate.hookspecs import hookimpl
 from recgate.model import (
     ConnectionInfo,
     Credential,
@@ -20,13 +16,9 @@ from recgate.model import (
     Secret,
     TargetInfo,
 )
-from recgate.providers import Authenticator, Lease, SettingsModel, Vault
+from recgate.providers import Lease
 
-__all__ = ["SharedSecret", "TestLease", "TestVault", "identity_plugin", "vault_plugin"]
-
-
-class _NoSettings(Settings):
-    """No keys."""
+__all__ = ["FakeVault", "SharedSecret"]
 
 
 @dataclass
@@ -61,7 +53,7 @@ class SharedSecret:
 
 
 @dataclass
-class TestLease:
+class _Lease:
     """A lease on the one credential."""
 
     id: str
@@ -70,7 +62,7 @@ class TestLease:
 
 
 @dataclass
-class TestVault:
+class FakeVault:
     """Lends one credential for every path but `missing`, and remembers what it lent and took back."""
 
     ttl: float | None = None
@@ -85,7 +77,7 @@ class TestVault:
         if path == "missing":
             raise VaultFailed("test: nothing is kept at missing")
         self.lent.append(session_id)
-        return TestLease(f"lease-{len(self.lent)}", self.ttl)
+        return _Lease(f"lease-{len(self.lent)}", self.ttl)
 
     async def renew(self, lease: Lease) -> Lease:
         """Extend, unless away."""
@@ -99,37 +91,3 @@ class TestVault:
         if self.away:
             raise VaultFailed("test: away")
         self.revoked.append(lease.id)
-
-
-def identity_plugin(authenticator: Authenticator) -> ModuleType:
-    """A plugin for `identity: [{shared: {}}]`."""
-
-    @hookimpl
-    def recgate_settings() -> Iterable[SettingsModel]:
-        return [SettingsModel("identity", "shared", _NoSettings)]
-
-    @hookimpl
-    def recgate_authenticators(config: Configuration) -> Iterable[Authenticator]:
-        return [authenticator]
-
-    module = ModuleType("recgate_shared")
-    module.__dict__.update(
-        recgate_api=1, recgate_settings=recgate_settings, recgate_authenticators=recgate_authenticators
-    )
-    return module
-
-
-def vault_plugin(vault: Vault) -> ModuleType:
-    """A plugin for `vaults: [{test: {}}]`."""
-
-    @hookimpl
-    def recgate_settings() -> Iterable[SettingsModel]:
-        return [SettingsModel("vaults", "test", _NoSettings)]
-
-    @hookimpl
-    def recgate_vaults(config: Configuration) -> Iterable[Vault]:
-        return [vault]
-
-    module = ModuleType("recgate_test_vault")
-    module.__dict__.update(recgate_api=1, recgate_settings=recgate_settings, recgate_vaults=recgate_vaults)
-    return module
