@@ -22,11 +22,11 @@ targets:
 def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("RECGATE_CONFIG", raising=False)
-    extra = {**everything(), "mute": plugin("mute", recgate_protocols=[tiny_provider("mute")])}
+    modules = {**everything(), "mute": plugin("mute", recgate_protocols=[tiny_provider("mute")])}
 
-    def invoke(*arguments, text=BASE + TARGETS):
+    def invoke(*arguments, text=BASE + TARGETS, extra=None):
         (tmp_path / "recgate.yaml").write_text(text)
-        return CliRunner().invoke(main, ["targets", *arguments], obj=extra)
+        return CliRunner().invoke(main, ["targets", *arguments], obj={**modules, **(extra or {})})
 
     return invoke
 
@@ -47,7 +47,7 @@ def test_all_of_them_with_the_line_to_type(run):
         "line": "tiny db@127.0.0.1:7000",
     }
     assert found[2]["line"] == ""
-    assert "no listener speaks its protocol" in run().stdout
+    assert "no listener with a fixed port speaks its protocol" in run().stdout
 
 
 def test_those_of_a_user_that_an_identity_source_knows(run):
@@ -84,3 +84,17 @@ def test_a_listener_with_scram_needs_the_user_in_the_login(run):
     assert "tiny alice+db@127.0.0.1:7000" in run("--user", "alice", text=text).stdout
     assert targets.name == "targets"
     assert not isinstance(object(), Directory)
+
+
+def test_the_line_verifies_the_gateway_with_its_ca(run, tmp_path):
+    verified = tiny_provider(
+        "tiny", client_line=lambda target, host, port, login: f"tiny --ca={{ca}} {login}"
+    )
+    extra = {"tiny": plugin("tiny", recgate_protocols=[verified])}
+
+    assert f"tiny --ca={tmp_path}/data/ca.pem db" in run(extra=extra).stdout
+    own = (BASE + TARGETS).replace("data_dir: data", "data_dir: data, tls: {certificate: c.pem, key: k.pem}")
+    assert "tiny --ca=system db" in run(extra=extra, text=own).stdout
+    spaced = (BASE + TARGETS).replace("data_dir: data", "data_dir: my data")
+    assert f"tiny --ca='{tmp_path}/my data/ca.pem' db" in run(extra=extra, text=spaced).stdout
+    assert "fixed port" in run(text=(BASE + TARGETS).replace(":7000", ":0")).stdout.splitlines()[0]

@@ -72,7 +72,8 @@ class ProtocolProvider:
 
     `relay(listener_options, connection)` and `driver(listener_options)` make a fresh one per connection;
     `transcriber(opened, state, rows)` gives the code that turns recorded frames into entries.
-    `client_line(target, host, port, login)` is what a person types to reach `target`.
+    `client_line(target, host, port, login)` is what a person types to reach `target`; `{ca}` in it stands for
+    what the client verifies the gateway with: the path of its CA, or `system`.
     """
 
     name: str

@@ -8,6 +8,7 @@ import click
 import trio
 
 from recgate.cli.context import configuration, json_option, print_json, registry
+from recgate.keys import GatewayKeys
 from recgate.model import Principal
 from recgate.providers import Authenticator, Directory
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["targets"]
 
+NO_LINE: Final = "no listener with a fixed port speaks its protocol"
 _ANYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 
 
@@ -43,9 +45,7 @@ def targets(name: str, groups: tuple[str, ...], as_json: bool) -> None:
                 }
             )
         else:
-            click.echo(
-                f"{target.info.name:<24} {target.info.protocol:<10} {line or 'no listener speaks its protocol'}"
-            )
+            click.echo(f"{target.info.name:<24} {target.info.protocol:<10} {line or NO_LINE}")
     if not found:
         click.echo(
             "there is no target" + (f" for {name}" if name else "") + "; see `targets:` in the configuration",
@@ -67,14 +67,22 @@ async def _principal(name: str, groups: frozenset[str], authenticators: list[Aut
 def _line(config: Configuration, target: TargetSettings, name: str) -> str:
     provider = registry().protocols[target.info.protocol]
     listener = next((each for each in config.listeners if each.protocol == target.info.protocol), None)
-    if listener is None or provider.client_line is None:
+    # A port that is picked at start is in what `serve --json` prints, and nowhere else.
+    if listener is None or provider.client_line is None or not listener.port:
         return ""
-    login = (
-        f"{name}+{target.info.name}"
-        if name and getattr(listener.options, "auth", "") == "scram"
-        else target.info.name
-    )
-    return provider.client_line(target.info, _host(config, listener), listener.port, login)
+    login = target.info.name
+    if name and getattr(listener.options, "auth", "") == "scram":
+        login = f"{name}+{login}"
+    line = provider.client_line(target.info, _host(config, listener), listener.port, login)
+    return line.replace("{ca}", _authority(config))
+
+
+def _authority(config: Configuration) -> str:
+    """Say what a client verifies the gateway with: our CA, or the system's for an operator's own certificate."""
+    if config.gateway.tls is not None:
+        return "system"
+    path = str(GatewayKeys.of(config).ca_file)
+    return f"'{path}'" if " " in path else path
 
 
 def _host(config: Configuration, listener: ListenerSettings) -> str:
