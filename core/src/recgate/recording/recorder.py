@@ -89,6 +89,7 @@ class Recorder:
         self.chained = False  # a segment is sealed, so the key that the worker holds for the next one matters
         self.lost = False  # that key is gone
         self.sealed = False
+        self.listed = trio.Event()  # the worker has taken the session up: its row is there
         self._sealing = sealing
         self._closed = False
         self._ended = trio.Event()

@@ -168,6 +168,7 @@ class RecordingService:
             await self._ask({"do": "begin", "session": recorder.session_id})
         except WorkerLost:
             return
+        recorder.listed.set()
 
     # -- what recorders ask (recorder.Sealing) -----------------------------------------------------------
 

@@ -66,7 +66,9 @@ class FileStore(RecordingDirectory):
         try:
             directory.mkdir(mode=_OPEN_DIRECTORY)
         except FileExistsError:
-            return
+            if directory.is_dir():  # somebody was faster
+                return
+            raise
         _sync_directory(directory.parent)
 
     def _write(self, directory: Path, name: str, data: bytes) -> None:
