@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 import shutil
 import socket
 import subprocess
@@ -39,12 +39,17 @@ class Sshd:
 
     def __init__(self, directory: Path, settings: Mapping[str, str] | None = None) -> None:
         self.directory = directory
-        self.user = getpass.getuser()
+        self.user = pwd.getpwuid(os.geteuid()).pw_name
         self.port = 0
         self.host_key = keygen(directory / "sshd_host_key")
         self.user_key = keygen(directory / "sshd_user_key")
         self._settings = dict(settings or {})
         self._process: subprocess.Popen[bytes] | None = None
+
+    def with_settings(self, **settings: str) -> Sshd:
+        """Add lines of sshd_config, before it starts."""
+        self._settings.update(settings)
+        return self
 
     @property
     def host_key_line(self) -> str:

@@ -6,7 +6,9 @@ What a session does in the whole gateway (identities, vault, sealing, verify) is
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import functools
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -70,6 +72,8 @@ class Door:
     async def login(self, name: str, evidence: Evidence) -> LoggedIn:
         await trio.lowlevel.checkpoint()
         self.gate.tried.append((name, evidence))
+        if self.gate.judging is not None:
+            await self.gate.judging.wait()
         login = LoginName.parse(name)
         if not self.gate.proves(evidence) or login.claimed not in ("", "alice"):
             raise AuthenticationFailed("unknown")
@@ -134,7 +138,9 @@ class Gate:
         self.decide: Callable[[PolicyRequest], Decision] = lambda request: ALLOW
         self.stage: Stage | None = None
         self.waits = False
+        self.judging: trio.Event | None = None  # logins wait for it
         self.listener_options = SshListenerOptions()
+        self.handshake_timeout = 60.0
         self.port = 0
         self.doors: list[Door] = []
         self.asked: list[tuple[str, Evidence]] = []
@@ -159,8 +165,7 @@ class Gate:
     async def sealed(self, count: int = 1) -> Door:
         """Wait until that many connections are over; gives the last of them."""
         with trio.fail_after(PATIENCE):
-            while len(self.doors) < count:  # noqa: ASYNC110 - a test looks again
-                await trio.sleep(0.01)
+            await self.until(lambda: len(self.doors) >= count)
             await self.doors[count - 1].sealed.wait()
         return self.doors[count - 1]
 
@@ -182,10 +187,12 @@ class Gate:
         sock.setblocking(False)
         where = f"{peer[0]}:{peer[1]}"
         door = Door(self, ConnectionInfo("ssh", "127.0.0.1:2222", where))
-        session = DriverSession(door, sock, self.listener_options)  # pyright: ignore[reportArgumentType]
+        deadline = trio.CancelScope(deadline=trio.current_time() + self.handshake_timeout)
+        session = DriverSession(door, sock, self.listener_options, deadline)  # pyright: ignore[reportArgumentType]
         self.doors.append(door)
         try:
-            await SshDriver(self.listener_options).serve(session)
+            with deadline:
+                await SshDriver(self.listener_options).serve(session)
         except Exception as exc:  # noqa: BLE001 - the gateway's session boundary, which the test looks behind
             self.errors.append(exc)
         finally:
@@ -195,7 +202,12 @@ class Gate:
 
     # -- the client ------------------------------------------------------------------------------------
 
-    def options(self, *, key: Path | None = None) -> list[str]:
+    def line(self, *options: str, key: Path | None = None, login: str = "", **settings: str) -> list[str]:
+        """Give an `ssh` command line to the target, to which the command is added."""
+        name = f"{login or self.target.name}@127.0.0.1"
+        return ["ssh", "-p", str(self.port), *self.options(key=key, **settings), *options, name]
+
+    def options(self, *, key: Path | None = None, **settings: str) -> list[str]:
         """Options that every OpenSSH client takes."""
         known = self.directory / "gate_known_hosts"
         line = (self.data_dir / "ssh_host_ed25519.pub").read_text()
@@ -209,6 +221,7 @@ class Gate:
             "StrictHostKeyChecking": "yes",
             "LogLevel": "INFO",
             "ControlPath": "none",
+            **settings,
         }
         return ["-F", "none", *(part for name, value in given.items() for part in ("-o", f"{name}={value}"))]
 
@@ -221,9 +234,26 @@ class Gate:
         key: Path | None = None,
     ) -> subprocess.CompletedProcess[bytes]:
         """Run `ssh` to the target; gives its output and exit status."""
-        name = f"{login or self.target.name}@127.0.0.1"
-        line = ["ssh", "-p", str(self.port), *self.options(key=key), *options, name, *command]
-        return await self.run_client(line, stdin=stdin)
+        line = self.line(*options, key=key, login=login)
+        return await self.run_client([*line, *command], stdin=stdin)
+
+    @contextlib.asynccontextmanager
+    async def client(self, line: list[str]) -> AsyncIterator[trio.Process]:
+        """Run a client beside the test; it is killed at the end of the block if it still runs."""
+        async with trio.open_nursery() as nursery:
+            start = functools.partial(trio.run_process, line, check=False, stdin=subprocess.PIPE)
+            process: trio.Process = await nursery.start(start)
+            try:
+                yield process
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until something is so."""
+        with trio.fail_after(PATIENCE):
+            while not condition():  # noqa: ASYNC110 - a test looks again
+                await trio.sleep(0.01)
 
     async def run_client(
         self, line: list[str], *, stdin: bytes = b"", env: Mapping[str, str] | None = None
@@ -236,8 +266,6 @@ class Gate:
 
 
 def _blob(key: Path) -> bytes:
-    import base64
-
     return base64.b64decode(key.with_suffix(".pub").read_text().split()[1])
 
 

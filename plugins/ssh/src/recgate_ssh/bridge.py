@@ -284,7 +284,7 @@ class Bridge:
 
     def end_with(self, text: str) -> None:
         """Tell the client why and close the channel as a failed command would: stderr, status 1, end."""
-        if self.kind != "session" or self.ends[CLIENT].over:
+        if self.kind != "session" or any(end.over for end in self.ends.values()):
             return
         client, lane = self.ends[CLIENT], self.ends[UPSTREAM].lane
         self.tell(text)

@@ -41,10 +41,19 @@ from recgate_ssh.wire.transport import SocketTransport
 __all__ = ["SshDriver"]
 
 MISSED_KEEPALIVES: Final = 3
-WIND_DOWN: Final = 5.0  # seconds for what is recorded to reach a slow peer once the session is over
+WIND_DOWN: Final = 2.5  # seconds for what is recorded to reach a slow peer once the session is over
 TURN_AWAY: Final = 2.0  # seconds for a refused client to ask for the channel that it is told on
-LINGER: Final = 1.0  # seconds for a client to read the last words before its socket closes
+LEAVE: Final = 1.0  # seconds for a client whose channels were closed to close the connection itself
+LINGER: Final = 0.5  # seconds for a client to read the last words before its socket closes
 POLL: Final = 0.02  # seconds between looks while winding down
+# The three times above end within the five seconds after which the core cancels a driver whose session was ended.
+
+_CODES: Final = {
+    AccessDenied: "access",
+    VaultFailed: "vault",
+    UpstreamFailed: "upstream",
+    RecordingFailed: "recording",
+}
 
 
 class SshDriver:
@@ -116,15 +125,14 @@ class Visit:
         """From the first byte to the last."""
         passage = self._passage
         client = self._meet_client()
-        with trio.move_on_after(self._options.login_timeout):
-            await self._first(self._arrived, passage.over)
+        await self._first(self._arrived, passage.over)
         if self._who is None:
-            client.farewell("Login took too long")
+            client.farewell("")
             return
         try:
             reached = await self._unless_over(self._reach_target)
         except (AccessDenied, VaultFailed, UpstreamFailed, RecordingFailed) as exc:
-            await self._turn_away(str(exc))
+            await self._turn_away(_CODES[type(exc)], str(exc))
             return
         if reached:
             passage.go()
@@ -216,28 +224,29 @@ class Visit:
 
     # -- the end ---------------------------------------------------------------------------------------
 
-    async def _turn_away(self, reason: str) -> None:
+    async def _turn_away(self, code: str, reason: str) -> None:
         """Tell the client on its first channel, or when it opens none (`ssh -N`), as the reason of the end."""
         passage = self._passage
         passage.refuse(reason)
-        self._door.ended(f"refused: {reason}", **self._exit())
+        self._door.ended(f"{code}: {reason}", **self._exit())
         with trio.move_on_after(TURN_AWAY):
             await self._first(passage.turned_away, passage.over)
-        await self._part(reason)
+        await self._part(reason, told=passage.turned_away.is_set())
 
     async def _wind_down(self) -> None:
         """Say why it ends to whom can still hear it, let what is recorded reach its receiver, and close."""
         passage = self._passage
         reason = passage.end.reason if passage.end is not None else passage.end_reason
         client = passage.links[CLIENT]
-        if client.up and not passage.stopped:
+        told = (passage.told or bool(passage.bridges)) and not passage.stopped
+        if client.up and told:
             for bridge in list(passage.bridges.values()):
                 bridge.end_with(reason)
         self._door.ended(passage.end_reason, **self._exit())
         with trio.move_on_after(WIND_DOWN):
             while not passage.stopped and not (passage.idle and self._flushed()):  # noqa: ASYNC110 - only at the end
                 await trio.sleep(POLL)
-        await self._part(reason)
+        await self._part(reason, told=told)
 
     def _flushed(self) -> bool:
         return all(link.unsent == 0 for link in self._passage.links.values())
@@ -245,12 +254,19 @@ class Visit:
     def _exit(self) -> dict[str, object]:
         return {"exit": dict(self._passage.exit)} if self._passage.exit else {}
 
-    async def _part(self, reason: str) -> None:
+    async def _part(self, reason: str, *, told: bool) -> None:
+        """Close both connections. A client that was told on its channels is first given time to leave by itself.
+
+        OpenSSH's client exits with 255 at a disconnect message, whatever exit status came just before it.
+        """
         links = self._passage.links
         target = links.get(UPSTREAM)
         if target is not None:
             target.farewell("")
         client = links[CLIENT]
+        if told:
+            with trio.move_on_after(LEAVE):
+                await self._passage.client_gone.wait()
         if client.up:
             client.farewell(f"recgate: {reason}")
             await self._linger(client)

@@ -27,9 +27,6 @@ class SshListenerOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    login_timeout: float = Field(
-        60.0, gt=0, le=600, description="Seconds to log in before the connection ends."
-    )
     keepalive: float = Field(
         30.0,
         gt=0,

@@ -27,6 +27,7 @@ from recgate_ssh.words import CHANNELS, legible, unpack
 
 __all__ = ["Leg", "Passage"]
 
+_WORDS: Final = {CLIENT: "client", UPSTREAM: "upstream"}
 MAX_WAITING: Final = MAX_CHANNELS  # channels and requests waiting for the target to be reached
 
 
@@ -67,6 +68,8 @@ class Passage:
         self.ready = False
         self.refusal = ""
         self.turned_away = trio.Event()
+        self.client_gone = trio.Event()
+        self.told = False  # a client was told the end on its channels
         self._session: Session | None = None
         self._waiting: list[Callable[[], None]] = []
         self._channels_seen = 0
@@ -222,13 +225,24 @@ class Passage:
     def lost(self, side: Side, reason: str) -> None:
         """A connection is over."""
         who = "client" if side is CLIENT else "target"
-        self.finish(None, f"{who} {'closed' if not reason else 'lost: ' + reason}")
+        if side is CLIENT:
+            self.client_gone.set()
+        elif not self.ready:
+            return  # it never got as far as a session; whoever tried to reach it knows why
+        what = f"connection-lost: {who}: {reason}" if reason else f"{_WORDS[side]}-closed"
+        if side is UPSTREAM and not self.stopped and not self.over.is_set():
+            for bridge in list(self.bridges.values()):
+                self.told = True
+                bridge.end_with(
+                    f"the connection to {self.session.target.name} is gone ({reason or 'closed'})"
+                )
+        self.finish(None, what)
 
     def finish(self, end: Denied | None, reason: str = "") -> None:
         """Note the end; the first reason stands."""
         if not self.over.is_set():
             self.end = end
-            self.end_reason = reason or (f"{end.code}: {end.reason}" if end is not None else "")
+            self.end_reason = reason or (end.code if end is not None else "")
             self.over.set()
 
     @property

@@ -202,8 +202,10 @@ class Link(PacketLayer):
         self._over = True
         while self._asked:
             self._asked.popleft()(False, b"")
-        super()._cleanup(exc)
+        self.deliver_gathered()
+        # Told before its channels close, while there is still somebody to pass the reason on to.
         self.events.lost(_words(exc))
+        super()._cleanup(exc)
 
     def heard_since(self) -> bool:
         """Whether anything came since this was last asked."""

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import socket
 from typing import Any
@@ -33,8 +34,7 @@ def target_options(
     `known_hosts` is text in OpenSSH's format and may be empty: then no key is trusted. Nothing of the gateway's
     own user (configuration, agent, keys, known hosts) is looked at.
     """
-    # asyncssh wants to know the local user even where nothing depends on it; a container may have none.
-    os.environ.setdefault("LOGNAME", "recgate")
+    _name_local_user()
     password = credential.password.reveal().decode("utf-8") if credential.password is not None else None
     return asyncssh.SSHClientConnectionOptions(
         config=None,
@@ -58,6 +58,14 @@ def target_options(
         x509_trusted_cert_paths=[],
         encoding=None,
     )
+
+
+def _name_local_user() -> None:
+    """Have a name for the local user: asyncssh asks even where nothing depends on it, and a container may have none."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["LOGNAME"] = "recgate"
 
 
 def _matched(known_hosts: bytes) -> Any:
@@ -91,8 +99,8 @@ async def connect(
         raise UpstreamFailed(f"{name} did not accept the credential for {options.username!r}") from None
     except asyncssh.ConnectionLost:
         raise UpstreamFailed(f"{name} closed the connection during its SSH handshake") from None
-    except (asyncssh.Error, OSError) as exc:
-        raise UpstreamFailed(f"{name}: SSH handshake failed: {exc}") from None
+    except Exception as exc:  # noqa: BLE001 - whatever asyncssh stumbled over, it is the target that sent it
+        raise UpstreamFailed(f"{name}: SSH handshake failed: {exc or type(exc).__name__}") from None
     finally:
         if not done:
             link.abort()
