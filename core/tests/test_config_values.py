@@ -1,5 +1,7 @@
 """Durations, sizes, addresses and networks: what is taken, and what is refused with a remedy."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -10,6 +12,7 @@ from recgate.config.values import (
     Network,
     Settings,
     Size,
+    anchored,
     is_loopback,
     parse_bind,
     parse_duration,
@@ -111,21 +114,38 @@ def test_loopback(host, loopback):
     assert is_loopback(host) is loopback
 
 
+class Inner(Settings):
+    """Deeper down."""
+
+    path: Path = Path("inner")
+    many: tuple[Path, ...] = ()
+
+
 class Example(Settings):
     """One of everything."""
 
-    path: ConfiguredPath = None  # pyright: ignore[reportAssignmentType]
+    path: ConfiguredPath | None = None
+    inner: Inner = Inner()
+    byname: dict[str, Path] = {}  # noqa: RUF012 - pydantic copies it
     wait: Duration = 5.0
     size: Size = 1
     net: tuple[Network, ...] = ()
 
 
 def test_a_path_is_meant_from_the_file(tmp_path):
-    example = Example.model_validate({"path": "keys/x"}, context={"base": tmp_path})
-    absolute = Example.model_validate({"path": "/etc/x"}, context={"base": tmp_path})
+    example = anchored(Example(path=Path("keys/x"), byname={"a": Path("b")}), tmp_path)
 
     assert example.path == tmp_path / "keys/x"
-    assert str(absolute.path) == "/etc/x"
+    assert example.inner.path == tmp_path / "inner"
+    assert example.byname == {"a": tmp_path / "b"}
+    assert anchored(Inner(many=(Path("a"), Path("/b"))), tmp_path).many == (tmp_path / "a", Path("/b"))
+    assert anchored(Inner(path=Path("~/x")), tmp_path).path == Path.home() / "x"
+
+
+def test_a_model_without_relative_paths_stays_as_it_is(tmp_path):
+    example = Example(path=Path("/etc/x"), inner=Inner(path=Path("/y")))
+
+    assert anchored(example, tmp_path) is example
 
 
 def test_networks_have_no_host_bits():

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from recgate.config.problems import KeyPath, Problems, suggestion
 from recgate.config.sections import JsonlSettings, PluginEntry
-from recgate.config.values import Settings
+from recgate.config.values import Settings, anchored
 from recgate.errors import PluginError
 from recgate.plugins import NotInstalled, Registry
 
@@ -80,7 +80,8 @@ class EntryReader:
     def model(self, data: dict[str, object], path: KeyPath, model: type[M]) -> M | None:
         """Validate `data`, or note every problem in it and give None."""
         try:
-            return model.model_validate(data, context={"base": self._base})
+            # A context says that this is a file, where a number without a unit is refused.
+            return anchored(model.model_validate(data, context={"base": self._base}), self._base)
         except ValidationError as exc:
             for error in exc.errors(include_url=False, include_input=False):
                 self._note(error, path, model)

@@ -66,7 +66,7 @@ class GatewaySettings(Settings):
     """`gateway:` — who this gateway is and where it keeps what is its own."""
 
     name: Annotated[str, AfterValidator(_gateway_name)] = Field(default_factory=_default_name)
-    data_dir: ConfiguredPath = Field(default=Path("recgate-data"), validate_default=True)
+    data_dir: ConfiguredPath = Path("recgate-data")
     hosts: tuple[str, ...] = Field(
         default=(), description="further names and addresses that people reach it by"
     )

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Final, TypeVar, cast
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, WithJsonSchema
 
 __all__ = [
     "Bind",
@@ -21,11 +20,14 @@ __all__ = [
     "Network",
     "Settings",
     "Size",
+    "anchored",
     "is_loopback",
     "parse_bind",
     "parse_duration",
     "parse_size",
 ]
+
+M = TypeVar("M", bound=BaseModel)
 
 MAX_DURATION: Final = 100 * 365 * 86_400.0  # seconds; a century, so that time + duration stays a date
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
@@ -158,12 +160,34 @@ Network = Annotated[
 ]
 
 
-def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
-    context = cast("Mapping[str, Any] | None", info.context) or {}
-    base = context.get("base")
-    expanded = path.expanduser()
-    return base / expanded if isinstance(base, Path) else expanded
+# A relative path in a configuration is meant from the file it stands in, wherever the command was started. The
+# reader sees to it for every `Path` in every model (`anchored`), so that no plugin can forget.
+ConfiguredPath = Path
 
 
-# A relative path in a configuration is meant from the file it stands in, wherever the command was started.
-ConfiguredPath = Annotated[Path, AfterValidator(_beside_the_file)]
+def anchored(model: M, base: Path) -> M:
+    """Give the model with every path in it, however deep, made absolute from `base`."""
+    changes: dict[str, object] = {}
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        moved = _anchored(value, base)
+        if moved is not value:
+            changes[name] = moved
+    return model.model_copy(update=changes) if changes else model
+
+
+def _anchored(value: object, base: Path) -> object:
+    if isinstance(value, Path):
+        moved = base / value.expanduser()
+        return value if moved == value else moved
+    if isinstance(value, BaseModel):
+        return anchored(value, base)
+    if isinstance(value, tuple):
+        items = cast("tuple[object, ...]", value)
+        moved_items = tuple(_anchored(item, base) for item in items)
+        return items if all(a is b for a, b in zip(items, moved_items, strict=True)) else moved_items
+    if isinstance(value, dict):
+        pairs = cast("dict[object, object]", value)
+        moved_pairs = {key: _anchored(item, base) for key, item in pairs.items()}
+        return pairs if all(moved_pairs[key] is pairs[key] for key in pairs) else moved_pairs
+    return value
