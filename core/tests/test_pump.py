@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import ClassVar
 
 import pytest
+import trio
 import trio.testing
 
-from recgate.decisions import Decision
+from recgate.decisions import ALLOW, Decision, Effect
 from recgate.errors import RemoteProtocolError
 from recgate.model import TargetInfo
-from recgate.sansio.frames import CLIENT, UPSTREAM, Frame
+from recgate.sansio.frames import CLIENT, UPSTREAM
 from recgate.testing.contracts import RelayContract
 from recgate.testing.lineproto import LineRelay, LineTarget
 from recgate.testing.playbook import Say, play
@@ -46,15 +47,41 @@ class TestLineRelay(RelayContract):
             assert [frame.kind for frame in run.door.recorder.frames] == ["decision", "line"]
             assert run.door.recorder.frames[1].side == 2
 
-    async def test_a_policy_that_raises_refuses_and_the_session_goes_on(self) -> None:
-        def stage(frame: Frame) -> Frame:
-            return frame
+    async def test_a_refusal_in_a_pipeline_stands_where_its_request_stood(self) -> None:
+        async with self._running() as run:
+            await run.say(Say(CLIENT, b"ASK one\nFORWARD evil:1\nASK two\n"))
+            await run.until(UPSTREAM, len(b"ASK one\nASK two\n"))
+            await run.until_contains(CLIENT, b"DENIED")
+            kinds = [(frame.kind, frame.data[:7]) for frame in run.door.recorder.frames]
+            assert [kind for kind, _ in kinds] == ["line", "decision", "line", "line"]
+            assert [data for kind, data in kinds if kind == "line"] == [b"ASK one", b"DENIED ", b"ASK two"]
 
-        async with self._running(stage=stage) as run:
-            await run.say(Say(CLIENT, b"ASK one\n"))
-            await run.until(UPSTREAM, len(b"ASK one\n"))
-            await run.say(Say(UPSTREAM, b"answer\n"))
-            await run.until_contains(CLIENT, b"answer\n")
+    async def test_a_hold_lets_the_other_side_go_on_and_then_forwards_once(self) -> None:
+        answered = trio.Event()
+
+        async def wait() -> Decision:
+            await answered.wait()
+            return ALLOW
+
+        async with self._running(decision=Decision(Effect.HOLD, "h", "bob can approve", wait=wait)) as run:
+            await run.say(Say(CLIENT, b"ASK it\nplain\n"))
+            await run.until_contains(CLIENT, b"NOTICE bob can approve\n")
+            await run.say(Say(UPSTREAM, b"news\n"))
+            await run.until_contains(CLIENT, b"news\n")
+            assert run.received(UPSTREAM) == b"", "nothing overtakes what is held"
+            answered.set()
+            await run.until(UPSTREAM, len(b"ASK it\nplain\n"))
+            assert run.received(UPSTREAM) == b"ASK it\nplain\n"
+
+    async def test_a_client_that_does_not_read_can_still_be_heard(self) -> None:
+        async with self._running() as run:
+            flood = b"x" * 5_000_000 + b"\n"
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(run.say, Say(UPSTREAM, flood))
+                await trio.testing.wait_all_tasks_blocked(0.01)
+                await run.say(Say(CLIENT, b"ASK stop\n"))
+                await run.until(UPSTREAM, len(b"ASK stop\n"))
+                await run.until(CLIENT, len(flood))
 
     async def test_the_client_leaving_ends_both_sides(self) -> None:
         async with self._running() as run:

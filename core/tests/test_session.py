@@ -75,6 +75,13 @@ async def test_the_operator_may_open_a_door_and_a_policy_still_has_its_say() -> 
     assert isinstance(await denied.submit(ask("forward", "db:5432")), Decision)
 
 
+async def test_an_obligation_that_nobody_enforces_is_a_no() -> None:
+    session, _ = make(lambda request: Decision(Effect.ALLOW, "r", obligations={"row_limit": 10}))
+    refused = await session.submit(ask())
+    assert isinstance(refused, Decision)
+    assert "row_limit" in refused.reason
+
+
 async def test_a_hold_waits_and_its_answer_counts() -> None:
     answered = trio.Event()
 

@@ -166,6 +166,8 @@ class Door:
         decision = session.decide(request)
         if decision.effect is Effect.HOLD:
             decision = await session.held(request, decision)
+        elif decision.effect is Effect.DENY:
+            session.note_decision(request, decision)
         if decision.effect is not Effect.ALLOW:
             raise AccessDenied(decision.reason or "denied", rule=decision.rule)
         await self._borrow(session, settings)
@@ -340,12 +342,13 @@ class Door:
         if session is None:
             return
         with trio.CancelScope(shield=True):
-            try:
-                await session.recorder.close({"reason": reason, "wire": session.wire.as_map(), **facts})
-            except RecgateError as exc:
-                facts["seal"] = str(exc)
             session.finished()
-            await self._give_back(session)
+            async with trio.open_nursery() as nursery:  # neither waits for the other: both have time limits
+                nursery.start_soon(self._give_back, session)
+                try:
+                    await session.recorder.close({"reason": reason, "wire": session.wire.as_map(), **facts})
+                except RecgateError as exc:
+                    facts["seal"] = str(exc)
             self.gateway.closed(session, reason, facts)
 
     async def _give_back(self, session: Session) -> None:

@@ -60,7 +60,6 @@ class Pump:
         self._switchboard = Switchboard(self, deadline)
         self._closed: set[Side] = set()
         self._paused: dict[Side, trio.Event] = {}
-        self._held: list[Frame] = []
         self._failure: Denied | None = None
         self._scope = trio.CancelScope()
         self._nursery: trio.Nursery | None = None
@@ -168,12 +167,8 @@ class Pump:
             if event.request is not None:
                 decision = self._decide(event)
                 if decision is not None:
-                    if decision.effect is Effect.HOLD:
-                        self._held.append(event)
-                        rest = decision
-                        break
-                    batch += self.relay.refuse(event, decision)
-                    continue
+                    rest = _Undecided(event, decision)
+                    break
             batch.append(event)
         if batch:
             session = self.session
@@ -186,9 +181,8 @@ class Pump:
             if session.waits:
                 return _Durable(batch, rest)
             self._forward(session, batch)
-        if not self.flush():
-            return _Drain(rest)
-        return rest
+        behind = self.flush()
+        return _Drain(behind, rest) if behind else rest
 
     def _decide(self, frame: Frame) -> Decision | None:
         """Decide on a frame's request; None is a plain allow."""
@@ -205,17 +199,22 @@ class Pump:
             frames[frame.side] += 1
             data[frame.side] += len(frame.data)
 
-    def flush(self) -> bool:
-        """Write what the relay has for both sides; False when a receiver is behind."""
-        done = True
+    def flush(self) -> list[Wire]:
+        """Write what the relay has for both sides; gives the wires whose peers are behind."""
+        behind: list[Wire] = []
         for receiver, wire in self.wires.items():
             chunks = self.relay.data_to_send(receiver)
             if chunks and not wire.send_now(chunks):
-                done = False
+                behind.append(wire)
         if self._paused:
             for event in self._paused.values():
                 event.set()
-        return done
+        return behind
+
+    async def settle(self) -> None:
+        """Write what the relay has, and wait for the peers that are behind with it."""
+        for wire in self.flush():
+            await wire.drain()
 
     # -- between turns ---------------------------------------------------------------------------------
 
@@ -225,11 +224,11 @@ class Pump:
             assert session is not None
             await session.recorder.durable()
             self._forward(session, rest.batch)
-            if not self.flush():
-                await self._drain()
+            await self.settle()
             rest = rest.then
         elif isinstance(rest, _Drain):
-            await self._drain()
+            for wire in rest.behind:
+                await wire.drain()
             rest = rest.then
         if rest is NEED_DATA:
             return
@@ -237,39 +236,38 @@ class Pump:
             waiting = self._paused.setdefault(side, trio.Event())
             await waiting.wait()
             self._paused.pop(side, None)
-        elif isinstance(rest, Decision):
-            await self._hold(side, rest)
+        elif isinstance(rest, _Undecided):
+            await self._refuse_or_hold(rest.frame, rest.decision)
         elif isinstance(rest, PeerClosed):
             await self._peer_closed(rest.side)
         else:
             await self._switchboard.connect(cast("Ask", rest))  # the asks are what is left
-            if not self.flush():
-                await self._drain()
+            await self.settle()
 
-    async def _drain(self) -> None:
-        for wire in tuple(self.wires.values()):
-            if wire.unsent:
-                await wire.drain()
-
-    async def _hold(self, side: Side, decision: Decision) -> None:
-        session, frame = self.session, self._held.pop()
+    async def _refuse_or_hold(self, frame: Frame, decision: Decision) -> None:
+        """Carry out a decision that is not a plain allow: what came before is recorded and sent already."""
+        session, request = self.session, frame.request
         assert session is not None
-        assert frame.request is not None
-        self._notice(decision.reason)
-        final = await session.held(frame.request, decision)
-        frames = [frame] if final.effect is Effect.ALLOW else list(self.relay.refuse(frame, final))
+        assert request is not None
+        if decision.effect is Effect.HOLD:
+            self._notice(decision.reason)
+            decision = await session.held(request, decision)
+        else:
+            session.note_decision(request, decision)
+        frames = [frame] if decision.effect is Effect.ALLOW else list(self.relay.refuse(frame, decision))
+        if session.stages is not None:
+            frames = [session.stages(each) for each in frames]
         session.record_frames(frames)
         await session.recorder.durable()
         self._forward(session, frames)
-        if not self.flush():
-            await self._drain()
+        await self.settle()
 
     def _notice(self, text: str) -> None:
         frame = self.relay.notice(text)
         if frame is not None and self.session is not None:
             self.session.record_frames([frame])
             self._forward(self.session, [frame])
-            self.flush()
+            self.flush()  # best effort: whoever does not read its notices need not get them at once
 
     async def _peer_closed(self, side: Side) -> None:
         self._closed.add(side)
@@ -311,12 +309,23 @@ class Pump:
 
 
 class _Drain:
-    """A receiver is behind: wait for it, then go on with `then`."""
+    """Receivers are behind: wait for them, then go on with `then`."""
 
-    __slots__ = ("then",)
+    __slots__ = ("behind", "then")
 
-    def __init__(self, then: object) -> None:
+    def __init__(self, behind: list[Wire], then: object) -> None:
+        self.behind = behind
         self.then = then
+
+
+class _Undecided:
+    """A request that is not plainly allowed: it is refused or waits, and the rest of the read behind it."""
+
+    __slots__ = ("decision", "frame")
+
+    def __init__(self, frame: Frame, decision: Decision) -> None:
+        self.frame = frame
+        self.decision = decision
 
 
 class _Durable:

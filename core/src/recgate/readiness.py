@@ -90,15 +90,15 @@ class Readiness:
         `step` is called from this task or from `run`; it must not wait. It raises here. Cancelled, what was
         read has been given to `step`, and nothing is lost.
         """
-        for _ in range(INLINE):
-            data = wire.receive_now()
-            if data is None:
-                return await self._park(wire, step)
+        reads = 0
+        while (data := wire.receive_now()) is not None:
             rest = step(data)
             if rest is not None:
                 return rest
-        await trio.lowlevel.checkpoint()
-        return await self.read(wire, step)
+            reads += 1
+            if reads % INLINE == 0:
+                await trio.lowlevel.checkpoint()
+        return await self._park(wire, step)
 
     async def _park(self, wire: Wire, step: Step) -> object:
         fd = wire.socket.fileno()

@@ -148,6 +148,8 @@ class Session:
             decision = self.decide(frame.request)
             if decision.effect is Effect.HOLD:
                 decision = await self.held(frame.request, decision)
+            elif decision.effect is Effect.DENY:
+                self.note_decision(frame.request, decision)
             if decision.effect is not Effect.ALLOW:
                 return decision
         if self.stages is not None:
@@ -171,7 +173,7 @@ class Session:
                 self._show(frame)
 
     def decide(self, request: Request) -> Decision:
-        """Ask the policies, after the target's own allow for what needs one; a deny is recorded here."""
+        """Ask the policies, after the target's own allow for what needs one. Records nothing."""
         self.requests += 1
         if request.kind in OWN_ALLOW and not self._opened_by_operator(request):
             decision = Decision.deny(
@@ -179,8 +181,12 @@ class Session:
             )
         else:
             decision = self._decide(PolicyRequest(request, self.principal, self.target, self))
-        if decision.effect is Effect.DENY:
-            self._note_decision(request, decision)
+            if decision.obligations:
+                # An allow whose conditions nobody enforces would be a plain allow.
+                words = ", ".join(sorted(decision.obligations))
+                return Decision.deny(
+                    f"this gateway cannot enforce {words}", rule=decision.rule or "obligations"
+                )
         return decision
 
     def _opened_by_operator(self, request: Request) -> bool:
@@ -199,10 +205,11 @@ class Session:
             final = await decision.wait()
         if final.effect is Effect.HOLD:
             final = Decision.deny(f"{decision.rule}: no decision", rule=decision.rule)
-        self._note_decision(request, final)
+        self.note_decision(request, final)
         return final
 
-    def _note_decision(self, request: Request, decision: Decision) -> None:
+    def note_decision(self, request: Request, decision: Decision) -> None:
+        """Record and count what was decided on a request."""
         if decision.effect is Effect.DENY:
             self.denied_requests += 1
             DECISIONS.labels(self.connection.protocol, "deny").inc()

@@ -91,8 +91,7 @@ class Switchboard:
             # Bytes sent in the clear behind the request for TLS would be read as if they had come inside it.
             raise RemoteProtocolError("plaintext behind the request for TLS")
         wire = pump.wires[ask.side]
-        if not pump.flush():
-            await wire.drain()
+        await pump.settle()
         if ask.side is CLIENT:
             context = pump.door.server_tls(ask.alpn)
             await wire.start_tls(context, server_side=True, leftover=ask.leftover)
