@@ -8,13 +8,13 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import click
 import structlog
 import trio
 
 from recgate import config as configuration
+from recgate.cli.context import configuration_file
 from recgate.config import Configuration
 from recgate.datadir import locked_data_dir
 from recgate.errors import ConfigurationError, PluginError, RecgateError
@@ -28,26 +28,23 @@ log = structlog.get_logger("recgate")
 
 
 @click.command()
-@click.option("--config", "path", type=click.Path(path_type=Path), help="Configuration file (YAML).")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print `ready` as JSON with the addresses actually bound."
 )
-def serve(path: Path | None, as_json: bool) -> None:
+def serve(as_json: bool) -> None:
     """Run the gateway.
 
     Without a file it starts on embedded defaults in ./recgate-data. Prints one line `ready` once every listener
     accepts. SIGTERM and SIGINT end all sessions, seal their recordings, and stop.
     """
-    try:
-        path = configuration.find(path)
-        config = configuration.load(path)
-        configure_logs(config.log.format, config.log.level)
-        registry = Registry.of(config)
-        _limits()
-        with locked_data_dir(config.data_dir):
-            trio.run(_serve, config, registry, path, as_json)
-    except RecgateError as exc:
-        raise click.ClickException(str(exc)) from exc
+    # A reload reads the file that was found now, wherever it is looked for later.
+    path = configuration.find(configuration_file())
+    config = configuration.load(path)
+    configure_logs(config.log.format, config.log.level)
+    registry = Registry.of(config)
+    _limits()
+    with locked_data_dir(config.data_dir):
+        trio.run(_serve, config, registry, path, as_json)
 
 
 def _limits() -> None:
@@ -75,7 +72,7 @@ async def _serve(config: Configuration, registry: Registry, path: Path | None, a
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     found: BaseException = group
     while isinstance(found, BaseExceptionGroup):
-        found = cast("BaseExceptionGroup[BaseException]", found).exceptions[0]
+        found = found.exceptions[0]
     return found
 
 
