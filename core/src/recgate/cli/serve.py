@@ -70,10 +70,8 @@ async def _serve(config: Configuration, registry: Registry, path: Path | None, a
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 async def _signals(gateway: Gateway, scope: trio.CancelScope) -> None:
