@@ -27,7 +27,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-__all__ = ["Block", "ExampleFailed", "Stage", "blocks_of", "front_matter", "matches", "run_page"]
+__all__ = ["Block", "ExampleFailed", "Program", "Stage", "blocks_of", "front_matter", "matches", "run_page"]
 
 PATIENCE: Final = 60.0  # seconds for one command
 GRACE: Final = 40.0  # seconds for a program that stays to end when it is told to
@@ -127,7 +127,8 @@ class Stage:
 
     def printed(self, text: str) -> str:
         """Put the page's ports and names back."""
-        return _replace(text, {value: key for key, value in self.words.items()})
+        # A word with a command in it stands for a number that may well mean something else in output.
+        return _replace(text, {value: key for key, value in self.words.items() if "$" not in key})
 
 
 def _replace(text: str, words: Mapping[str, str]) -> str:
@@ -140,7 +141,7 @@ def _replace(text: str, words: Mapping[str, str]) -> str:
 
 def run_page(page: Path, stage: Stage) -> None:
     """Run a page from top to bottom. Raises `ExampleFailed` at the first example that is not right."""
-    staying: list[_Program] = []
+    staying: list[Program] = []
     with _Shell(stage) as shell:
         try:
             for block in blocks_of(page.read_text(encoding="utf-8")):
@@ -151,7 +152,7 @@ def run_page(page: Path, stage: Stage) -> None:
                     path.write_text(stage.played(block.text), encoding="utf-8")
                 elif block.stays:
                     ((command, expected),) = block.commands()
-                    staying.append(_Program(stage, command))
+                    staying.append(Program(stage, command))
                     staying[-1].wait_for(expected, where)
                 else:
                     for command, expected in block.commands():
@@ -168,7 +169,7 @@ def _check(where: str, command: str, expected: str, actual: str, status: int) ->
         )
 
 
-class _Program:
+class Program:
     """A process with its output, in a group of its own so that what it started ends with it."""
 
     def __init__(self, stage: Stage, command: str, arguments: Sequence[str] = ("-c",)) -> None:
@@ -238,7 +239,7 @@ class _Shell:
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
-        self._program = _Program(stage, "", ("-s",))
+        self._program = Program(stage, "", ("-s",))
 
     def __enter__(self) -> _Shell:
         return self

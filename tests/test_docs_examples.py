@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from docs.examples import ExampleFailed, Stage, blocks_of, front_matter, matches, run_page
 from docs.generate import DOCS
-from docs.staging import stage_for
+from docs.staging import Servers, stage_for
 
 EXECUTED = sorted(
     path for path in DOCS.rglob("*.md") if front_matter(path.read_text(encoding="utf-8")).get("executed")
 )
 
 
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    with Servers(tmp_path_factory.mktemp("servers")) as running:
+        yield running
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("page", EXECUTED, ids=lambda path: path.relative_to(DOCS).as_posix())
-def test_examples_of_the_page_do_what_it_says(page: Path, tmp_path: Path) -> None:
-    with stage_for(page, tmp_path) as stage:
+def test_examples_of_the_page_do_what_it_says(page: Path, tmp_path: Path, servers: Servers) -> None:
+    with stage_for(page, tmp_path, servers) as stage:
         run_page(page, stage)
 
 
