@@ -11,7 +11,6 @@ from recgate.config import Settings
 from recgate.errors import RecgateError
 from recgate.hookspecs import hookimpl
 from recgate.providers import Catalog, SettingsModel
-from recgate_catalog_sql.catalog import SqlCatalog
 
 if TYPE_CHECKING:
     from recgate.config import Configuration
@@ -40,6 +39,9 @@ def recgate_settings() -> Iterable[SettingsModel]:
 @hookimpl
 def recgate_stores(config: Configuration) -> Iterable[Catalog]:
     """Open the catalog, if this is the one that the configuration selects. Raises `RecgateError`."""
+    # SQLAlchemy takes a third of a second to import, and commands that open no catalog come through here too.
+    from recgate_catalog_sql.catalog import SqlCatalog
+
     if config.catalog.word != "sql":
         return []
     settings = cast("CatalogSettings", config.catalog.options)
