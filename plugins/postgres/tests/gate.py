@@ -71,7 +71,9 @@ class _Wire:
         self.tls: ssl.SSLObject | None = None
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
 
-    def start_tls(self, context: ssl.SSLContext, *, server_side: bool, name: str = "", leftover: bytes = b"") -> None:
+    def start_tls(
+        self, context: ssl.SSLContext, *, server_side: bool, name: str = "", leftover: bytes = b""
+    ) -> None:
         tls = context.wrap_bio(self._in, self._out, server_side, name or None)
         self._in.write(leftover)
         while True:
@@ -153,7 +155,9 @@ class Gate:
         self.target, self.credential = target, credential
         self.options = target.options
         self.listener = PostgresListener.model_validate({"auth": auth})
-        self.connection = ConnectionInfo("postgres", "test", "127.0.0.1:1", tls_mode=tls_mode, loopback=loopback)
+        self.connection = ConnectionInfo(
+            "postgres", "test", "127.0.0.1:1", tls_mode=tls_mode, loopback=loopback
+        )
         self.certificate = certificate
         self.decide = decide
         self.chunk = chunk
@@ -338,7 +342,9 @@ class _Connection:
                 decision = self.gate.decide(kept)
                 if decision.effect is Effect.DENY:
                     body = {"kind": kept.kind, "text": kept.text, "effect": "deny"}
-                    self._record(2, "decision", cbor2.dumps({**body, "rule": decision.rule, "reason": decision.reason}))
+                    self._record(
+                        2, "decision", cbor2.dumps({**body, "rule": decision.rule, "reason": decision.reason})
+                    )
                     frames = list(self.relay.refuse(event, decision))
             for frame in frames:
                 self._record(frame.side, frame.kind, frame.data)
@@ -376,7 +382,9 @@ class _Connection:
         if isinstance(ask, Login):
             proof = ask.evidence
             right = isinstance(proof, ScramEvidence) and proof.credential_id == "alice-token"
-            right = right or (isinstance(proof, PasswordEvidence) and proof.password.reveal() == TOKEN.encode())
+            right = right or (
+                isinstance(proof, PasswordEvidence) and proof.password.reveal() == TOKEN.encode()
+            )
             if not right:
                 return Denied("authentication failed", "authentication")
             return LoggedIn(Principal("local", "1", "alice"), ask.name.rpartition("+")[2])

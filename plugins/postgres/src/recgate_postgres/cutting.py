@@ -1,0 +1,86 @@
+"""Cut recorded frames back into messages: frames end where reads did, also inside a message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from recgate_postgres.messages import HEADER
+
+__all__ = ["Cutter"]
+
+MAX_SAVED: Final = 8 * 1024  # bytes of an unfinished message that a saved state keeps
+
+
+class Cutter:
+    """One direction. `wanted` are the types whose bodies matter, of which at most `limit` bytes are kept.
+
+    Other bodies are skipped without being held. A recording holds only what passed a relay, so lengths are sound; if
+    not (a damaged recording), the rest of the direction is given up as one message that never ends.
+    """
+
+    __slots__ = ("_full", "_got", "_head", "_kind", "_left", "_length", "_limit", "_wanted")
+
+    def __init__(self, wanted: bytes, limit: int) -> None:
+        self._wanted = bytes(kind in wanted for kind in range(256))
+        self._limit = limit
+        self._head = b""  # an unfinished header
+        self._kind = 0  # of the unfinished message, and how much of its body is to come
+        self._length = 0
+        self._left = 0
+        self._got = bytearray()
+        self._full = False  # part of it was left out of a saved state: nothing may be put behind the gap
+
+    def cut(self, data: bytes) -> Iterator[tuple[int, int, bytes]]:
+        """Give (type, length, body) of each message: at its header, with an empty body, unless it is wanted.
+
+        Wanted ones come when they are complete; a body shorter than `length - 4` was cut at the limit.
+        """
+        position, end = 0, len(data)
+        if self._left:
+            position = min(self._left, end)
+            finished = self._more(data[:position])
+            if finished is not None:
+                yield finished
+        if self._head:
+            data = self._head + data[position:]
+            position, end, self._head = 0, len(data), b""
+        wanted, header = self._wanted, HEADER
+        while end - position >= 5:
+            kind, length = header(data, position)
+            start = position + 5
+            position += 1 + max(length, 4)
+            if not wanted[kind]:
+                yield kind, length, b""
+                if position > end:
+                    self._kind, self._left = 0, position - end
+                    return
+            elif position <= end:
+                yield kind, length, data[start : min(position, start + self._limit)]
+            else:
+                self._kind, self._length, self._left = kind, length, position - end
+                self._got = bytearray(data[start : start + self._limit])
+                return
+        self._head = data[position:]
+
+    def _more(self, data: bytes) -> tuple[int, int, bytes] | None:
+        self._left -= len(data)
+        if not self._kind:
+            return None
+        room = self._limit - len(self._got)
+        if room > 0 and not self._full:
+            self._got += data[:room]
+        if self._left:
+            return None
+        body, self._got, self._full = bytes(self._got), bytearray(), False
+        return self._kind, self._length, body
+
+    def save(self) -> list[object]:
+        """Give the state; what is held of a long message is cut."""
+        full = self._full or len(self._got) > MAX_SAVED
+        return [self._head, self._kind, self._length, self._left, bytes(self._got[:MAX_SAVED]), full]
+
+    def restore(self, state: tuple[bytes, int, int, int, bytes, bool]) -> None:
+        """Take up a saved state."""
+        self._head, self._kind, self._length, self._left, got, self._full = state
+        self._got = bytearray(got)

@@ -1,0 +1,54 @@
+"""The plugin: what recgate gets when `protocol: postgres` is configured. The only module here that is not pure."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+
+from pydantic import BaseModel
+
+from recgate.hookspecs import hookimpl
+from recgate.model import ConnectionInfo, TargetInfo
+from recgate.providers import ProtocolProvider
+from recgate.sansio.relay import Relay
+from recgate_postgres.options import PostgresListener, PostgresTarget
+from recgate_postgres.relay import PostgresRelay
+from recgate_postgres.transcript import PostgresTranscriber
+
+__all__ = ["recgate_api", "recgate_protocols"]
+
+recgate_api = 1
+
+
+def _relay(listener: BaseModel, connection: ConnectionInfo) -> Relay:
+    assert isinstance(listener, PostgresListener)
+    return PostgresRelay(listener, connection, secrets.token_bytes)
+
+
+def _transcriber(opened: Mapping[str, object], state: bytes | None, rows: bool) -> PostgresTranscriber:
+    return PostgresTranscriber(opened, state, rows)
+
+
+def _client_line(target: TargetInfo, host: str, port: int, login: str) -> str:
+    """The line to type. `{ca}` stands for the path of the gateway's CA certificate."""
+    assert isinstance(target.options, PostgresTarget)
+    place = f"host={host} port={port} user={login} dbname={target.options.database}"
+    # `prefer`, the client's default, would hand a token to whoever answers.
+    return f'psql "{place} sslmode=verify-full sslrootcert={{ca}}"'
+
+
+@hookimpl
+def recgate_protocols() -> Iterable[ProtocolProvider]:
+    """Give the PostgreSQL protocol."""
+    return [
+        ProtocolProvider(
+            name="postgres",
+            default_port=5432,
+            target_options=PostgresTarget,
+            listener_options=PostgresListener,
+            transcriber=_transcriber,
+            relay=_relay,
+            view="sql",
+            client_line=_client_line,
+        )
+    ]
