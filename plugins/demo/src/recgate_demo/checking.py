@@ -15,7 +15,7 @@ from recgate_demo.answers import (
     table,
 )
 from recgate_demo.errors import DemoError
-from recgate_demo.gate import Gate, Recgate
+from recgate_demo.gate import Recgate
 from recgate_demo.playing import ANSWER, COMMAND, DROP, SELECT, TYPED, Played
 from recgate_demo.processes import wait_until
 
@@ -26,17 +26,17 @@ INDEX: Final = 20.0  # seconds until what was sealed can be found
 SHOWN_ROWS: Final = 10
 
 
-def everything_sealed(gate: Gate, expected: int) -> bool:
+def everything_sealed(recgate: Recgate, expected: int) -> bool:
     """Wait until there are `expected` sessions and all are sealed; say whether it came to that."""
 
     def sealed() -> bool:
-        sessions = gate.recgate.rows("sessions")
+        sessions = recgate.rows("sessions")
         return len(sessions) >= expected and all(row["status"] == "sealed" for row in sessions)
 
     return wait_until(sealed, SEAL)
 
 
-def check_recordings(gate: Gate, played: Played, say: Callable[[str], None]) -> None:
+def check_recordings(recgate: Recgate, played: Played, say: Callable[[str], None]) -> None:
     """Ask the questions and add to `played` whether the answers are right."""
     checks: list[Callable[[Recgate, Played, Callable[[str], None]], None]] = [
         _who_dropped_it,
@@ -46,8 +46,8 @@ def check_recordings(gate: Gate, played: Played, say: Callable[[str], None]) -> 
         _everything_verifies,
     ]
     say("asking the recordings …")
-    if not everything_sealed(gate, played.sessions):
-        statuses = [f"{row['user']} {row['target']} {row['status']}" for row in gate.recgate.rows("sessions")]
+    if not everything_sealed(recgate, played.sessions):
+        statuses = [f"{row['user']} {row['target']} {row['status']}" for row in recgate.rows("sessions")]
         played.check(
             "every session is sealed", False, f"{played.sessions} expected, there are: {'; '.join(statuses)}"
         )
@@ -55,7 +55,7 @@ def check_recordings(gate: Gate, played: Played, say: Callable[[str], None]) -> 
         played.check("every session is sealed", True, f"{played.sessions} sessions")
     for check in checks:
         try:
-            check(gate.recgate, played, say)
+            check(recgate, played, say)
         except (DemoError, KeyError, TypeError, ValueError) as exc:
             # An answer of another shape is a wrong answer, and the next question is still asked.
             name = check.__name__.strip("_").replace("_", " ")

@@ -74,7 +74,7 @@ def _check(directory: Path) -> int:
             played = play(running, scratch, _say)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        check_recordings(running.gate, played, _say)
+        check_recordings(running.gate.recgate, played, _say)
     _say("")
     _say(SECRETS)
     _say("")

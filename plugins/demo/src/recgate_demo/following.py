@@ -13,7 +13,7 @@ from recgate_demo.errors import DemoError
 from recgate_demo.gate import Gate
 from recgate_demo.processes import wait_until
 
-__all__ = ["Follower", "follow"]
+__all__ = ["Follower", "follow", "lines_of"]
 
 PAUSE: Final = 0.5  # seconds between two looks at the audit log
 LOOK: Final = 2.0  # seconds between two looks into a live session
@@ -87,11 +87,11 @@ class Follower:
             if key in told or entry["kind"] not in ("sql", "shell", "file"):
                 continue
             told.add(key)
-            for line in _lines(entry, entries, user):
+            for line in lines_of(entry, entries, user):
                 self._say(f"    {line}")
 
 
-def _lines(entry: dict[str, Any], entries: list[dict[str, Any]], user: str) -> Iterator[str]:
+def lines_of(entry: dict[str, Any], entries: list[dict[str, Any]], user: str) -> Iterator[str]:
     if entry["kind"] == "file":
         sha256 = entry.get("sha256", "unknown")
         yield f"{user} · {entry['direction']} {entry['path']}, {entry['size']} bytes, SHA-256 {sha256}"
