@@ -24,7 +24,7 @@ class Cutter:
     def __init__(self, wanted: bytes, limit: int) -> None:
         self._wanted = bytes(kind in wanted for kind in range(256))
         self._limit = limit
-        self._head = b""  # an unfinished header
+        self._head: bytes = b""  # an unfinished header
         self._kind = 0  # of the unfinished message, and how much of its body is to come
         self._length = 0
         self._left = 0
@@ -75,10 +75,10 @@ class Cutter:
         body, self._got, self._full = bytes(self._got), bytearray(), False
         return self._kind, self._length, body
 
-    def save(self) -> list[object]:
+    def save(self) -> tuple[bytes, int, int, int, bytes, bool]:
         """Give the state; what is held of a long message is cut."""
         full = self._full or len(self._got) > MAX_SAVED
-        return [self._head, self._kind, self._length, self._left, bytes(self._got[:MAX_SAVED]), full]
+        return self._head, self._kind, self._length, self._left, bytes(self._got[:MAX_SAVED]), full
 
     def restore(self, state: tuple[bytes, int, int, int, bytes, bool]) -> None:
         """Take up a saved state."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from recgate.errors import RemoteProtocolError
@@ -28,7 +28,7 @@ __all__ = [
     "startup_message",
 ]
 
-HEADER: Final = struct.Struct("!BI").unpack_from
+HEADER: Final[Callable[[bytes, int], tuple[int, int]]] = struct.Struct("!BI").unpack_from
 INT32: Final = struct.Struct("!I")
 
 # The server reads no message of 1 GiB or more, and none but the ones with a payload above 10,000 bytes.

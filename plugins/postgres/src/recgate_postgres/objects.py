@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -183,7 +183,10 @@ def _names(value: object) -> Iterator[str]:
 
 
 def _named(kind: str, value: object) -> Iterator[str]:
-    get = lambda name: getattr(value, name)  # noqa: E731 - fields are generated, so no checker knows them
+
+    def get(name: str) -> Any:  # noqa: ANN401 - fields are generated, so no checker knows them
+        return getattr(value, name)
+
     if kind == "Node":
         field = get("WhichOneof")("node")
         if field is not None:

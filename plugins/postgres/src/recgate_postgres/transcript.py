@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from typing import Final, cast
 
 import cbor2
 
@@ -423,4 +423,4 @@ def _decided(data: bytes) -> Mapping[str, object] | None:
         body: object = cbor2.loads(data)
     except (cbor2.CBORError, ValueError, EOFError):
         return None
-    return {str(key): value for key, value in body.items()} if isinstance(body, dict) else None
+    return cast("Mapping[str, object]", body) if isinstance(body, dict) else None

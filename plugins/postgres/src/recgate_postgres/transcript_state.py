@@ -100,8 +100,8 @@ def unpack(state: bytes) -> Saved:
         cast("_CutterState", tuple(cast("list[object]", client))),
         cast("_CutterState", tuple(cast("list[object]", target))),
     )
-    for name, *prepared in cast("list[tuple[str, str, bytes, list[object]]]", kept):
-        saved.statements[name] = _to_prepared(prepared)
+    for name, *prepared in cast("list[list[object]]", kept):
+        saved.statements[cast("str", name)] = _to_prepared(prepared)
     for name, prepared, body, columns in cast("list[tuple[str, list[object], bytes, list[object]]]", bound):
         saved.portals[name] = Bound(_to_prepared(prepared), body, _to_columns(columns))
     saved.ops = deque(_to_op(op) for op in cast("list[list[object]]", waiting))
