@@ -157,14 +157,14 @@ def test_a_session_that_could_not_be_taken_up_still_gets_its_end(catalog, search
     assert row.reason == "client-closed (its index is incomplete: disk full)"
 
 
-def test_a_full_search_index_leaves_no_session_live(catalog, search):
-    class Full:
+def test_a_full_search_index_leaves_no_session_live(catalog, tmp_path):
+    class Full(FtsIndex):
         def add(self, session, entries):
             raise RecgateError("disk full")
 
     tape = Tape()
     tape.client("ask x")
-    indexer = Indexer(tiny(), catalog, Full())
+    indexer = Indexer(tiny(), catalog, Full(tmp_path / "full.sqlite"))
     indexer.restore("01TAPE", tape.opened, None)
     indexer.feed("01TAPE", tape.opened, tape.frames)
     with pytest.raises(RecgateError):

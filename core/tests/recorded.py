@@ -6,6 +6,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import cbor2
 import trio
@@ -53,7 +54,10 @@ class Archive:
         self.path = path
         self.data = path / "data"
         self.file = path / "recgate.yaml"
-        self.file.write_text("gateway: {name: gate-1, data_dir: data}\nplugins: [tiny]\n")
+        self.file.write_text(
+            "gateway: {name: gate-1, data_dir: data}\nplugins: [tiny]\n"
+            "listeners: [{protocol: tiny, bind: '127.0.0.1:0'}]\n"
+        )
         self.data.mkdir()
         self.errors = ""
         self.session = self.other = self.terminal = ""
@@ -114,7 +118,7 @@ class Archive:
         assert result.exit_code == 0, result.stderr
         return result.stdout_bytes
 
-    def run_json(self, *words: str, **how: object) -> list[dict]:
+    def run_json(self, *words: str, **how: Any) -> list[dict]:
         """Run `recgate … --json`."""
         return [json.loads(line) for line in self.run(*words, "--json", **how).splitlines()]
 

@@ -59,35 +59,6 @@ def test_one_entry(archive):
     assert "write its number, such as 12 or 12.1" in archive.errors
 
 
-def test_one_result_as_csv(archive):
-    assert archive.run("show", archive.session, "--entry", "3", "--format", "csv") == (
-        "value\nAnn\n\x1b[2Jevil\u202e\nBob\n"
-    )
-    archive.run("show", archive.session, "--entry", "1", "--format", "csv", status=1)
-    assert "returned no rows" in archive.errors
-    archive.run("show", archive.session, "--format", "csv", status=2)
-    assert "name its statement with --entry" in archive.errors
-
-
-def test_an_abbreviation_is_enough_if_it_fits_one(archive):
-    common = archive.session[:6]  # of one quarter of an hour
-    assert archive.run("show", archive.session[:-2].lower()).startswith(archive.session)
-    archive.run("show", common, status=1)
-    assert "several sessions begin with" in archive.errors
-    archive.run("show", "ZZZZ", status=1)
-    assert "no session begins with ZZZZ" in archive.errors
-    archive.run("show", "\x1b[2J" * 3, status=1)
-    assert "\x1b" not in archive.errors
-
-
-def test_a_recording_that_the_catalog_does_not_know_is_a_recording(archive):
-    (archive.data / "catalog.sqlite").rename(archive.data / "away.sqlite")
-    try:
-        assert "unlisted" in archive.run("show", archive.session[:-1])
-    finally:
-        (archive.data / "away.sqlite").rename(archive.data / "catalog.sqlite")
-
-
 def test_a_terminal_is_shown_in_pieces_that_can_be_read(archive):
     lines = archive.run("show", archive.terminal).splitlines()
     assert [line[20:] for line in lines if "screen" in line or "shell" in line] == [
@@ -114,11 +85,3 @@ def test_a_damaged_recording_is_shown_up_to_the_damage(archive, tmp_path):
     segment.write_bytes(segment.read_bytes()[:-40])
     damaged.run("show", session, status=2)
     assert "000001.seg" in damaged.errors
-
-
-def test_without_a_data_directory_nothing_is_made(tmp_path):
-    nowhere = Archive(tmp_path)
-    nowhere.data.rmdir()
-    nowhere.run("show", "01ABC", status=2)
-    assert "does not exist, so nothing was recorded there" in nowhere.errors
-    assert not nowhere.data.exists()

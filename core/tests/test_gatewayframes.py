@@ -8,12 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recgate.recording.frames import RecordedFrame
+from recgate.transcript.entries import Entry
 from recgate.transcript.gatewayframes import gateway_entry
 from recgate.transcript.reading import as_json
 
 
-def entry_of(kind, body, side=2):
+def given_frame(kind, body, side=2):
     return gateway_entry(RecordedFrame(7, 1500, 3, side, kind, cbor2.dumps(body)))
+
+
+def entry_of(kind, body) -> Entry:
+    entry = given_frame(kind, body)
+    assert entry is not None
+    return entry
 
 
 def test_a_decision_is_searchable_by_effect_rule_and_text():
@@ -55,7 +62,7 @@ def test_a_mask_is_found_by_its_rule_and_says_nothing_else():
 
 @pytest.mark.parametrize(("kind", "side"), [("counters", 2), ("F", 2), ("decision", 0), ("opened", 1)])
 def test_other_frames_are_no_entries_of_the_gateway(kind, side):
-    assert entry_of(kind, {}, side) is None
+    assert given_frame(kind, {}, side) is None
 
 
 @given(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import cbor2
 from pydantic import BaseModel
 
+from recgate.errors import LocalProtocolError
 from recgate.hookspecs import hookimpl
+from recgate.model import ConnectionInfo
 from recgate.providers import ProtocolProvider
 from recgate.recording.frames import RecordedFrame
+from recgate.sansio.relay import Relay
 from recgate.transcript.entries import Entry, Transcriber
 
 Transcription = Callable[[Mapping[str, object], bytes | None, bool], Transcriber]
@@ -20,10 +24,10 @@ class Options(BaseModel):
 
 
 class TinyTranscriber:
-    """Every line `ask TEXT` of a client frame is a statement; the target's `done ROWS` ends the oldest, `row A,B` are two of its rows."""
+    """Every client line `ask TEXT` is a statement; the target's `done ROWS` ends the oldest, `row A,B` are its rows."""
 
     def __init__(self, state: bytes | None, rows: bool) -> None:
-        self.asked: list[list[object]] = cbor2.loads(state) if state else []
+        self.asked: list[list[Any]] = cbor2.loads(state) if state else []
         self.rows = rows
 
     def feed(self, frame: RecordedFrame) -> Iterable[Entry]:
@@ -75,6 +79,10 @@ class TinyTerminalTranscriber:
         return b""
 
 
+def _no_relay(options: BaseModel, connection: ConnectionInfo) -> Relay:
+    raise LocalProtocolError("the tiny protocols are only ever read")
+
+
 def _provider(name: str, view: str, transcriber: Transcription) -> ProtocolProvider:
     return ProtocolProvider(
         name=name,
@@ -82,7 +90,7 @@ def _provider(name: str, view: str, transcriber: Transcription) -> ProtocolProvi
         target_options=Options,
         listener_options=Options,
         transcriber=transcriber,
-        relay=lambda options, connection: None,
+        relay=_no_relay,
         view=view,
     )
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import stat
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from recgate.config import PluginEntry
 from recgate.errors import RecgateError
 from recgate.providers import SessionFilter, SessionRow
+from recgate_catalog_sql import plugin
 from recgate_catalog_sql.catalog import SqlCatalog
+from recgate_catalog_sql.schema import VERSION, prepare, sessions
 
 ROW = SessionRow("0190-aa", "alice", ("dba", "sre"), "prod-db", "postgres", "10.0.0.7:40112", started=1000.0)
 
@@ -139,3 +145,37 @@ def test_what_is_no_database_is_said_with_a_remedy(tmp_path):
     (tmp_path / "catalog.sqlite").write_bytes(b"not a database, and longer than a header" * 100)
     with pytest.raises(RecgateError, match=r"catalog\.sqlite.*not a database.*check that"):
         SqlCatalog(f"sqlite:///{tmp_path / 'catalog.sqlite'}")
+
+
+def test_preparing_again_changes_nothing(url):
+    engine = sa.create_engine(url)
+    prepare(engine)
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE catalog_version SET version = version"))
+    prepare(engine)
+    with engine.connect() as connection:
+        assert connection.execute(sa.text("SELECT version FROM catalog_version")).fetchall() == [(VERSION,)]
+        assert connection.execute(sa.select(sa.func.count()).select_from(sessions)).scalar() == 0
+    engine.dispose()
+
+
+def config(data_dir, word="sql") -> Any:
+    """What the plugin reads of a configuration."""
+    return SimpleNamespace(data_dir=data_dir, catalog=PluginEntry(word, plugin.CatalogSettings()))
+
+
+def test_the_catalog_lies_in_the_data_directory_and_is_its_owners_alone(tmp_path):
+    (made,) = plugin.recgate_stores(config(tmp_path / "data"))
+    made.put(ROW)
+    files = list((tmp_path / "data").iterdir())
+    assert {file.name for file in files} >= {"catalog.sqlite"}
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    made.close()
+    assert plugin.recgate_stores(config(tmp_path, word="other")) == []
+    assert [(model.section, model.word) for model in plugin.recgate_settings()] == [("catalog", "sql")]
+
+
+def test_a_place_that_cannot_be_is_said_with_a_remedy(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RecgateError, match="set catalog: sql: file:"):
+        plugin.recgate_stores(config(tmp_path / "file"))

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import sqlite3
+import stat
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from recgate.config import PluginEntry
 from recgate.errors import RecgateError
 from recgate.providers import SearchQuery, SessionRow
 from recgate.transcript.entries import Entry
+from recgate_search_fts5 import plugin
+from recgate_search_fts5.finding import SESSION_FACTS
 from recgate_search_fts5.index import FtsIndex
 from recgate_search_fts5.packing import pack_entries, unpack
+from recgate_search_fts5.pattern import compile_pattern
 from recgate_search_fts5.schema import TOKENIZER
+from recgate_search_fts5.tokens import Probe, Words
 
 ALICE = SessionRow("01AAA", "alice", ("dba",), "prod-db", "postgres", "10.0.0.7:40112", started=1000.0)
 BOB = replace(ALICE, id="01BBB", user="bob", target="prod-web", protocol="ssh", started=2000.0)
@@ -158,6 +166,36 @@ def test_a_pattern_is_matched_in_linear_time(index):
         texts(index, regex=r"(a)\1")
 
 
+def test_a_pattern_is_one_or_is_refused():
+    assert compile_pattern("a.c")("xabcx")
+    assert not compile_pattern("^a")("ba")
+    for wrong in ("(", "(?=a)", "\\1", "a{2000}", "[z-a]"):
+        with pytest.raises(RecgateError, match="is no pattern"):
+            compile_pattern(wrong)
+
+
+def test_words_become_a_query_and_its_exact_form():
+    probe = Probe()
+    words = Words(["customer_id", "dr*", "--"], ["drop table"], probe)
+    assert words.wanted == '"customer" AND "id" AND "dr" * AND "drop" AND "table"'
+    assert words.exact == '"customer_id" AND "dr*" * AND "drop table"'
+    assert (words.symbols, words.needs_probe) == (["--"], True)
+    texts = ["drop table x where customer_id = 1", "table drop customer_id", "drop table customer x id"]
+    assert probe.matching(texts, words.exact) == {0}
+    assert probe.tokens("Élan vital") == ["elan", "vital"]
+    assert not Words(["one", "two"], [], probe).needs_probe
+    probe.close()
+
+
+def test_every_fact_of_a_session_can_be_searched(index):
+    index.add(ALICE, [sql(1, "SELECT 1")])
+    values = {"session": "01AAA", "user": "alice", "group": "dba", "target": "prod-db"}
+    values |= {"protocol": "postgres", "source": "10.0.0.7:40112"}
+    assert set(values) == SESSION_FACTS
+    for field in values.items():
+        assert texts(index, fields=(field,)) == ["SELECT 1"]
+
+
 def test_a_search_through_too_much_text_says_so(index, monkeypatch):
     monkeypatch.setattr("recgate_search_fts5.finding.MAX_LOOKED_AT", 100)
     index.add(ALICE, [sql(n, "SELECT " + "x" * 20 + chr(65 + n)) for n in range(20)])
@@ -225,8 +263,8 @@ def test_packs_find_what_a_plain_full_text_index_finds(path):
         expected = [
             n for (n,) in plain.execute("SELECT rowid FROM plain WHERE plain MATCH ? ORDER BY 1", (match,))
         ]
-        words = {"phrases" if is_phrase else "terms": (typed,)}
-        assert [hit.entry for hit in index.find(SearchQuery(**words))] == expected
+        query = SearchQuery(phrases=(typed,)) if is_phrase else SearchQuery(terms=(typed,))
+        assert [hit.entry for hit in index.find(query)] == expected
 
     agree()
     plain.close()
@@ -290,3 +328,25 @@ def test_what_is_no_index_is_said_with_a_remedy(path):
     path.write_bytes(b"not a database, and longer than a header" * 100)
     with pytest.raises(RecgateError, match=r"search\.sqlite.*move it away"):
         FtsIndex(path)
+
+
+def config(data_dir, word="fts5") -> Any:
+    """What the plugin reads of a configuration."""
+    return SimpleNamespace(data_dir=data_dir, search=PluginEntry(word, plugin.SearchSettings()))
+
+
+def test_the_index_lies_in_the_data_directory_and_is_its_owners_alone(tmp_path):
+    (made,) = plugin.recgate_stores(config(tmp_path / "data"))
+    made.add(ALICE, [sql(1, "SELECT 1")])
+    files = list((tmp_path / "data").iterdir())
+    assert {file.name for file in files} >= {"search.sqlite"}
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    made.close()
+    assert plugin.recgate_stores(config(tmp_path, word="other")) == []
+    assert [(model.section, model.word) for model in plugin.recgate_settings()] == [("search", "fts5")]
+
+
+def test_a_place_that_cannot_be_is_said_with_a_remedy(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RecgateError, match="set search: fts5: file:"):
+        plugin.recgate_stores(config(tmp_path / "file"))

@@ -8,6 +8,7 @@ from typing import Final
 
 import click
 
+from recgate.cli.admission import admit
 from recgate.cli.context import json_option, print_json
 from recgate.cli.entrynumber import EntryNumber, EntryNumberType
 from recgate.cli.recordings import Recordings, nothing
@@ -28,9 +29,14 @@ FORMATS: Final = ("text", "json", "csv")
 @click.option("--entry", type=EntryNumberType(), help="Only this entry (N.P: the P-th that begins at N).")
 @click.option("--rows", is_flag=True, help="With the rows that statements returned.")
 @click.option("--keys", is_flag=True, help="With every key that was typed into a terminal, echoed ones too.")
+@click.option(
+    "--secrets", is_flag=True, help="Password literals too, instead of •••. Goes into the audit trail."
+)
 @click.option("--format", "shape", type=click.Choice(FORMATS), default="text", show_default=True)
 @json_option
-def show(session: str, entry: EntryNumber | None, rows: bool, keys: bool, shape: str, as_json: bool) -> None:
+def show(
+    session: str, entry: EntryNumber | None, rows: bool, keys: bool, secrets: bool, shape: str, as_json: bool
+) -> None:
     """Show a session's transcript: statements, rows, commands, files, decisions.
 
     SESSION may be abbreviated. `--format csv` gives the rows of one result; name it with --entry.
@@ -41,7 +47,11 @@ def show(session: str, entry: EntryNumber | None, rows: bool, keys: bool, shape:
     if shape == "csv":
         write_result(recordings, found, entry, sys.stdout)
         return
-    entries = map(withheld, recordings.entries(found, rows=rows))
+    entries = recordings.entries(found, rows=rows)
+    if secrets:
+        admit(recordings, "recording.secrets-shown", session=found, entry=str(entry or "all"))
+    else:
+        entries = map(withheld, entries)
     if entry is not None:
         entries = filter(entry.names, entries)
     elif shape == "text":
