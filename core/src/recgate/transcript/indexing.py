@@ -214,9 +214,9 @@ class Indexer:
                 text = "\n".join((text, *_values(entry.body)))
         else:
             terms = tuple(term for term in terms if term[0] in FACTS)
-        if text is entry.text and terms is entry.terms and not entry.body:
+        if text is entry.text and terms is entry.terms and not self._decodes:
             return entry
-        # Without the body: it may hold a whole result, and what waits must stay small.
+        # Without the body: with decoded rows it holds a part of a result, and what waits must stay small.
         return Entry(entry.n, entry.t, entry.side, entry.channel, entry.kind, {}, text, terms, entry.part)
 
     def _index(self, indexed: _Indexed) -> None:

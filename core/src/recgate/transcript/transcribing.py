@@ -82,7 +82,8 @@ class SessionTranscriber:
         entries: list[Entry] = []
         if self._inner is not None:
             try:
-                entries.extend(self._inner.feed(frame))
+                found = self._inner.feed(frame)
+                entries = found if isinstance(found, list) else list(found)
             except Exception as exc:  # noqa: BLE001 - as above
                 self._fail(f"the transcript ends at frame {frame.seq}: {type(exc).__name__}: {exc}")
         if frame.side == GATEWAY and frame.kind in GATEWAY_KINDS:
@@ -90,7 +91,8 @@ class SessionTranscriber:
             # A protocol may say more about a frame of the gateway's than the core can; then its word stands.
             if own is not None and not any(entry.n == own.n and entry.kind == own.kind for entry in entries):
                 entries.insert(0, own)
-        return self._numbered(entries)
+        # Most frames complete nothing, and a busy connection has twenty thousand a second.
+        return self._numbered(entries) if entries or self._to_say else entries
 
     def finish(self) -> list[Entry]:
         """The recording ends here, or goes on where it cannot be read yet: give what was left incomplete."""
