@@ -4,11 +4,20 @@ from recgate_demo.following import lines_of
 
 
 def lines(entries):
-    return [line for entry in entries if entry["kind"] != "rows" for line in lines_of(entry, entries, "alice")]
+    return [
+        line for entry in entries if entry["kind"] != "rows" for line in lines_of(entry, entries, "alice")
+    ]
 
 
 def test_a_dropped_database_names_who_did_it():
-    entry = {"n": 7, "kind": "sql", "verb": "drop", "text": "drop  database\n scratch", "rows": 0, "error": None}
+    entry = {
+        "n": 7,
+        "kind": "sql",
+        "verb": "drop",
+        "text": "drop  database\n scratch",
+        "rows": 0,
+        "error": None,
+    }
 
     assert lines([entry]) == ["alice · drop database scratch", "  Who ran the DROP DATABASE? alice did."]
 
