@@ -76,8 +76,8 @@ docs: $(STAMP)/requirements-docs ## the manual, every warning an error
 
 .PHONY: screenshots
 screenshots: $(STAMP)/requirements-demo ## draw the README's picture anew from a real session
-	.ci/debian-packages -f requirements/demo-debian.txt
-	$(BIN)/python docs/screenshots.py $(ARGS)
+	.ci/debian-packages -f tests/debian.txt
+	$(BIN)/python -m docs.screenshots $(ARGS)
 
 .PHONY: pins
 pins: ## resolve everything anew and write constraints.txt

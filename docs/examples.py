@@ -27,7 +27,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-__all__ = ["Block", "ExampleFailed", "Program", "Stage", "blocks_of", "front_matter", "matches", "run_page"]
+__all__ = [
+    "Block",
+    "ExampleFailed",
+    "Program",
+    "Shell",
+    "Stage",
+    "blocks_of",
+    "front_matter",
+    "matches",
+    "run_page",
+]
 
 PATIENCE: Final = 60.0  # seconds for one command
 GRACE: Final = 40.0  # seconds for a program that stays to end when it is told to
@@ -142,7 +152,7 @@ def _replace(text: str, words: Mapping[str, str]) -> str:
 def run_page(page: Path, stage: Stage) -> None:
     """Run a page from top to bottom. Raises `ExampleFailed` at the first example that is not right."""
     staying: list[Program] = []
-    with _Shell(stage) as shell:
+    with Shell(stage) as shell:
         try:
             for block in blocks_of(page.read_text(encoding="utf-8")):
                 where = f"{page.name}, block in line {block.line}"
@@ -234,14 +244,14 @@ class Program:
             ) from None
 
 
-class _Shell:
+class Shell:
     """One shell for a page, so that what an example sets is there for the next."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._program = Program(stage, "", ("-s",))
 
-    def __enter__(self) -> _Shell:
+    def __enter__(self) -> Shell:
         return self
 
     def __exit__(

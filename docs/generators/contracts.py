@@ -57,6 +57,7 @@ checked at start, so that an object that lacks a method fails there and not in s
     return page(
         "Providers",
         introduction,
+        "## Contracts",
         *_classes(providers),
         "## Values\n\nWhat contracts pass around.",
         *_classes(model),
@@ -77,6 +78,7 @@ runs its own async code on an open session.
     return page(
         "Relays and drivers",
         introduction,
+        "## The relay",
         *_classes(relay),
         "## What a relay gives and asks\n\n" + docstring(asks),
         *_classes(frames),
