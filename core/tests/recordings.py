@@ -73,10 +73,10 @@ class Maker:
         else:
             last, preallocated = journal.close(end)
         for part in self.parts[session]:
-            self.sealer.seal(Work(session, part.number, part.size))
+            self.sealer.seal(Work(session, ((part.number, part.size),)))
         self.parts[session].clear()
         if end is not None:
-            self.sealer.seal(Work(session, last.number, last.size, True, preallocated))
+            self.sealer.seal(Work(session, ((last.number, last.size),), True, preallocated))
             journal.release()
 
     def record(self, *segments, end=None):

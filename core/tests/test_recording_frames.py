@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recgate.errors import LocalProtocolError, RecordingDamaged
-from recgate.recording.frames import FrameEncoder, RecordedFrame, decode_block, decode_record, encode_frame
+from recgate.recording.frames import (
+    FrameEncoder,
+    RecordedFrame,
+    decode_block,
+    decode_record,
+    encode_frame,
+    encode_head,
+)
 from recgate.sansio.frames import CLIENT, GATEWAY, UPSTREAM
 
 UINT = st.integers(0, (1 << 63) - 1) | st.sampled_from(
@@ -28,16 +35,20 @@ FRAMES = st.builds(
 )
 
 
+def encoded(frame):
+    return encode_frame(frame, encode_head(frame, {}))
+
+
 @given(st.lists(FRAMES, max_size=5))
 def test_a_segment_gives_back_what_went_in(frames):
-    content = b"".join(encode_frame(frame, {}) for frame in frames)
+    content = b"".join(encoded(frame) for frame in frames)
     assert decode_block(content) == frames
 
 
 @given(FRAMES)
 def test_a_segment_has_the_deterministic_form(frame):
     fields = [frame.seq, frame.t, frame.channel, frame.side, frame.kind, frame.salt, frame.data]
-    assert encode_frame(frame, {}) == cbor2.dumps(fields, canonical=True)
+    assert encoded(frame) == cbor2.dumps(fields, canonical=True)
 
 
 @given(FRAMES)
@@ -88,6 +99,8 @@ GOOD = [1, 2, 0, 0, "F", bytes(16), b"data"]
         [1, 2, 0, 3, *GOOD[4:]],
         [1, 2, 0, 0, "", *GOOD[5:]],
         [1, 2, 0, 0, "k" * 65, *GOOD[5:]],
+        [1, 2, 0, 0, "é" * 33, *GOOD[5:]],
+        [1, 2, [], 0, *GOOD[4:]],
         [1, 2, 0, 0, b"F", *GOOD[5:]],
         [1, 2, 0, 0, "F", bytes(15), b"data"],
         [1, 2, 0, 0, "F", bytes(17), b"data"],
@@ -129,7 +142,7 @@ def test_another_form_of_a_frame_is_refused(content):
 
 def test_a_large_block_is_one_frame_and_never_many_small_items():
     frame = RecordedFrame(1, 2, 0, 0, "F", bytes(1 << 20), bytes(16))
-    content = encode_frame(frame, {})
+    content = encoded(frame)
     assert decode_block(content) == [frame]
     with pytest.raises(RecordingDamaged, match="more than one frame"):
         decode_block(content + content)
@@ -137,16 +150,13 @@ def test_a_large_block_is_one_frame_and_never_many_small_items():
         decode_block(b"\x80" * (1 << 20))
 
 
-@given(
-    st.binary(max_size=400)
-    | st.lists(FRAMES, max_size=2).map(lambda f: b"".join(encode_frame(x, {}) for x in f))
-)
+@given(st.binary(max_size=400) | st.lists(FRAMES, max_size=2).map(lambda f: b"".join(encoded(x) for x in f)))
 def test_garbage_is_frames_or_damage(content):
     try:
         frames = decode_block(content)
     except RecordingDamaged:
         return
-    assert b"".join(encode_frame(frame, {}) for frame in frames) == content
+    assert b"".join(encoded(frame) for frame in frames) == content
 
 
 @given(st.binary(max_size=200))
@@ -160,6 +170,6 @@ def test_a_garbled_record_is_frames_or_damage(content):
 def test_lengths_are_read_in_every_width():
     for width, size in ((24, 255), (25, 65_535), (26, 70_000)):
         data = bytes(size)
-        content = encode_frame(RecordedFrame(1, 2, 0, 0, "F", data, bytes(16)), {})
+        content = encoded(RecordedFrame(1, 2, 0, 0, "F", data, bytes(16)))
         assert struct.pack(">B", 0x40 | width) in content
         assert decode_block(content)[0].data == data

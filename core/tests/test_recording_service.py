@@ -110,15 +110,30 @@ async def test_a_long_session_has_a_chain_of_segments(ground):
         recorder = service.open(opened())
         for number in range(40):
             recorder.append(CLIENT, "F", number.to_bytes(2, "big") + os.urandom(100_000))
-            await trio.lowlevel.checkpoint()
+            while recorder.backlog:
+                await service.changed()
         await recorder.close({"reason": "x"})
     segments = ground.segments(recorder.session_id)
-    assert len(segments) == 4
     assert [s.seal.segment for s in segments] == [1, 2, 3, 4]
     assert all(b.seal.prev == a.seal_digest for a, b in pairwise(segments))
     assert all(b.signed.verify(a.seal.next) for a, b in pairwise(segments))
     assert [f.seq for f in ground.frames(recorder.session_id)] == list(range(42))
     assert ground.lines(recorder.session_id)[-2:] == [["feed", 34, 41], ["finish", "sealed", "x", ""]]
+
+
+async def test_a_backlog_is_sealed_in_larger_segments(ground):
+    async with ground.service() as service:
+        recorder = service.open(opened())
+        for _ in range(20):
+            recorder.append(CLIENT, "F", os.urandom(1_100_000))
+        recorder.append(CLIENT, "F", os.urandom(20_000_000))
+        await recorder.close({"reason": "x"})
+    sizes = [segment.seal.sides[0][1] for segment in ground.segments(recorder.session_id)]
+    assert len(sizes) < 8
+    assert max(sizes) == 20_000_000
+    assert sum(size > 5_000_000 for size in sizes) >= 3
+    assert [f.seq for f in ground.frames(recorder.session_id)] == list(range(23))
+    assert not (ground.plan.root / recorder.session_id).exists()
 
 
 async def test_an_old_part_is_sealed_while_the_session_is_idle(ground, monkeypatch):

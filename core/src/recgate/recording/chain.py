@@ -14,7 +14,7 @@ from recgate.errors import RecordingDamaged
 from recgate.ids import session_bytes
 from recgate.recording.cbor import Fields, as_list, encode, loads
 from recgate.recording.commitments import leaf_hash, salt_key, salter
-from recgate.recording.frames import RecordedFrame
+from recgate.recording.frames import RecordedFrame, encode_head
 from recgate.recording.journalfiles import JournalKeys
 from recgate.recording.limits import MAX_DATA, MAX_STATE
 from recgate.recording.seal import End, Header
@@ -136,7 +136,7 @@ def header_of(chain: Chain, first: RecordedFrame, gateway: str, key: bytes) -> H
     return Header(
         session=session_bytes(chain.session),
         gateway=gateway,
-        opened=leaf_hash(first, {}),
+        opened=leaf_hash(first, encode_head(first, {})),
         protocol=protocol if isinstance(protocol, str) else "",
         wall=started if isinstance(started, int) else 0,
         key=key,

@@ -11,15 +11,16 @@ import hmac
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from recgate.recording.frames import SALT_BYTES, RecordedFrame, encode_head
+from recgate.recording.frames import SALT_BYTES, RecordedFrame
 
-__all__ = ["EMPTY_ROOT", "leaf_hash", "leaves_of", "merkle_root", "salt_key", "salter"]
+__all__ = ["EMPTY_ROOT", "leaf_hash", "merkle_root", "salt_key", "salter"]
 
 EMPTY_ROOT: Final = hashlib.sha256(b"").digest()
 _SHA256_BLOCK: Final = 64
 # What a leaf hashes begins with the leaf's domain byte (RFC 6962 §2.1) and the head of an array of six.
 _LEAF: Final = b"\x00\x86"
 _DIGEST: Final = b"\x58\x20"
+_COPY_BELOW: Final = 4096
 
 
 def salt_key(secret: bytes, segment: int) -> bytes:
@@ -47,16 +48,19 @@ def salter(key: bytes) -> Callable[[int], bytes]:
     return salt
 
 
-def leaf_hash(frame: RecordedFrame, sources: dict[tuple[int, int, str], bytes]) -> bytes:
-    """Commit to one frame: SHA-256(0x00 ‖ CBOR([seq, t, channel, side, kind, SHA-256(salt ‖ data)]))."""
-    content = hashlib.sha256(frame.salt + frame.data).digest()
-    return hashlib.sha256(b"%b%b%b%b" % (_LEAF, encode_head(frame, sources), _DIGEST, content)).digest()
+def leaf_hash(frame: RecordedFrame, head: bytes) -> bytes:
+    """Commit to one frame: SHA-256(0x00 ‖ CBOR([seq, t, channel, side, kind, SHA-256(salt ‖ data)])).
 
-
-def leaves_of(frames: Sequence[RecordedFrame]) -> list[bytes]:
-    """Commit to each frame."""
-    sources: dict[tuple[int, int, str], bytes] = {}
-    return [leaf_hash(frame, sources) for frame in frames]
+    `head` is that of `encode_head`.
+    """
+    data = frame.data
+    if len(data) < _COPY_BELOW:
+        content = hashlib.sha256(frame.salt + data).digest()
+    else:
+        hashing = hashlib.sha256(frame.salt)
+        hashing.update(data)
+        content = hashing.digest()
+    return hashlib.sha256(b"".join((_LEAF, head, _DIGEST, content))).digest()
 
 
 def merkle_root(leaves: Sequence[bytes]) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from recgate.errors import RecordingDamaged
 from recgate.recording.chain import CLOSED_KIND, OPENED_KIND
 from recgate.recording.commitments import leaf_hash, merkle_root
-from recgate.recording.frames import RecordedFrame
+from recgate.recording.frames import RecordedFrame, encode_head
 from recgate.recording.report import Report, Status
 from recgate.recording.seal import Header
 from recgate.recording.segment import Segment
@@ -39,7 +39,7 @@ class ContentsCheck:
                 side = sides[frame.side]
                 side[0] += 1
                 side[1] += len(frame.data)
-                leaves.append(leaf_hash(frame, sources))
+                leaves.append(leaf_hash(frame, encode_head(frame, sources)))
                 if frame.seq == 0:
                     self._first(frame, leaves[0], header)
         except RecordingDamaged as error:

@@ -8,15 +8,15 @@ shortest form (RFC 8949 §4.2.1), so that a frame has exactly one encoding.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import cbor2
 
 from recgate.errors import LocalProtocolError, RecordingDamaged
 from recgate.recording.cbor import as_list
-from recgate.recording.limits import BLOCK_BYTES, MAX_DATA
+from recgate.recording.limits import BLOCK_BYTES
 
 __all__ = [
     "SALT_BYTES",
@@ -78,20 +78,30 @@ def _encode_source(channel: int, side: int, kind: str) -> bytes:
 
 
 def encode_head(frame: RecordedFrame, sources: dict[tuple[int, int, str], bytes]) -> bytes:
-    """Encode `[seq, t, channel, side, kind` without the array's own head; `sources` caches the last three."""
-    key = (frame.channel, frame.side, frame.kind)
-    source = sources.get(key)
+    """Encode `seq, t, channel, side, kind` as they stand in a frame and in its leaf.
+
+    `sources` caches the last three. Raises `LocalProtocolError` for what no frame may have.
+    """
+    seq, t = frame.seq, frame.t
+    source = sources.get((frame.channel, frame.side, frame.kind))
     if source is None:
         if len(sources) >= MAX_CACHED_KINDS:
             sources.clear()
-        source = sources[key] = _encode_source(*key)
-    return encode_uint(frame.seq) + encode_uint(frame.t) + source
+        source = _encode_source(frame.channel, frame.side, frame.kind)
+        sources[frame.channel, frame.side, frame.kind] = source
+    if 0xFFFF < t < 0x100000000 and 0xFF < seq < 0x100000000:  # from 65 ms to 71 minutes: nearly every frame
+        if seq < 0x10000:
+            return _pack_short(0x19, seq, 0x1A, t) + source
+        return _pack_long(0x1A, seq, 0x1A, t) + source
+    return encode_uint(seq) + encode_uint(t) + source
 
 
+_pack_short: Final = struct.Struct(">BHBI").pack
+_pack_long: Final = struct.Struct(">BIBI").pack
 _Layout = tuple[Callable[..., bytes], bytes]
 _MAX_UINT: Final = 1 << 63
 _SIDES: Final = (0, 1, 2)
-_TYPES: Final = {6: (int, int, int, int, str, bytes), 7: (int, int, int, int, str, bytes, bytes)}
+_TYPES: Final[list[type]] = [int, int, int, int, str, bytes, bytes]
 
 
 class FrameEncoder:
@@ -134,13 +144,16 @@ class FrameEncoder:
 
 
 def decode_record(payload: bytes) -> list[RecordedFrame]:
-    """Decode the frames of one journal record, which AES-GCM has vouched for.
+    """Decode frames of a journal, which AES-GCM has vouched for: one record, or several joined.
 
     Raises:
         RecordingDamaged: it is not a sequence of frames, so whoever wrote it had another format.
     """
-    # Fields of a record end with the data; the place of the salt is filled when the frame is sealed.
-    return [RecordedFrame(*fields) for fields in _decode_arrays(payload, 6)]
+    try:
+        # An array ends with the data; the place of the salt is filled when the frame is sealed.
+        return [RecordedFrame(*array) for array in _arrays(payload)]
+    except TypeError:
+        raise RecordingDamaged("a record holds something that is not a frame") from None
 
 
 def decode_block(content: bytes) -> list[RecordedFrame]:
@@ -156,31 +169,28 @@ def decode_block(content: bytes) -> list[RecordedFrame]:
     frames: list[RecordedFrame] = []
     encoded: list[bytes] = []
     sources: dict[tuple[int, int, str], bytes] = {}
-    for seq, t, channel, side, kind, salt, data in _decode_arrays(content, 7):
-        frame = RecordedFrame(seq, t, channel, side, kind, data, salt)
-        if len(salt) != SALT_BYTES:
-            raise RecordingDamaged("a salt is not of 16 bytes")
-        frames.append(frame)
-        encoded.append(encode_frame(frame, sources))
+    try:
+        for array in _arrays(content):
+            if list(map(type, array)) != _TYPES:
+                raise RecordingDamaged("an item is not a frame")
+            seq, t, channel, side, kind, salt, data = array
+            if len(salt) != SALT_BYTES or not (0 <= seq < _MAX_UINT and 0 <= t < _MAX_UINT):
+                raise RecordingDamaged("a field of a frame is out of its range")
+            frame = RecordedFrame(seq, t, channel, side, kind, data, salt)
+            frames.append(frame)
+            encoded.append(encode_frame(frame, encode_head(frame, sources)))
+    except (TypeError, LocalProtocolError):
+        raise RecordingDamaged("a field of a frame is out of its range") from None
     # Decoders forgive; encoding again does not: one content has one form, and nothing can hide in another.
     if b"".join(encoded) != content:
         raise RecordingDamaged("a frame is not in its deterministic form")
     return frames
 
 
-def encode_frame(frame: RecordedFrame, sources: dict[tuple[int, int, str], bytes]) -> bytes:
-    """Encode a frame with its salt, as it stands in a segment.
-
-    Raises:
-        RecordingDamaged: a field is not of the type and size that the format gives it.
-    """
-    return b"%b%b\x50%b%b%b" % (
-        b"\x87",
-        encode_head(frame, sources),
-        frame.salt,
-        encode_uint(len(frame.data), 0x40),
-        frame.data,
-    )
+def encode_frame(frame: RecordedFrame, head: bytes) -> bytes:
+    """Encode a frame with its salt, as it stands in a segment; `head` is that of `encode_head`."""
+    data = frame.data
+    return b"".join((b"\x87", head, b"\x50", frame.salt, encode_uint(len(data), 0x40), data))
 
 
 def _end_of_single(content: bytes) -> int:
@@ -212,21 +222,10 @@ def skip_head(content: bytes, offset: int) -> tuple[int, int]:
         raise RecordingDamaged("an item ends in its first bytes") from None
 
 
-def _decode_arrays(content: bytes, width: int) -> Iterator[tuple[int, int, int, int, str, bytes, bytes]]:
-    """Decode a CBOR sequence of arrays of `width` elements in one call: an array of them is one item."""
+def _arrays(content: bytes) -> list[Any]:
+    """Decode a CBOR sequence in one call, as the elements of one array. What they are is the caller's to check."""
     try:
-        arrays = cast("object", cbor2.loads(b"\x9f" + content + b"\xff", max_depth=MAX_DEPTH))
+        arrays = cast("object", cbor2.loads(b"\x9f%b\xff" % content, max_depth=MAX_DEPTH))
     except (cbor2.CBORError, RecursionError, MemoryError) as error:
         raise RecordingDamaged(f"frames cannot be decoded: {error}"[:200]) from None
-    types = _TYPES[width]
-    for item in as_list(arrays, "a sequence of frames"):
-        array = as_list(item, "a frame", width)
-        if tuple(map(type, array)) != types:
-            raise RecordingDamaged("a frame has a field of another type")
-        fields = cast("tuple[int, int, int, int, str, bytes, bytes]", tuple(array))
-        seq, t, channel, side, kind = fields[:5]
-        if seq >= _MAX_UINT or t >= _MAX_UINT or channel > MAX_CHANNEL or side not in _SIDES:
-            raise RecordingDamaged("a number of a frame is out of its range")
-        if min(seq, t, channel) < 0 or not 0 < len(kind) <= MAX_KIND or len(fields[-1]) > MAX_DATA:
-            raise RecordingDamaged("a field of a frame is out of its range")
-        yield fields
+    return as_list(arrays, "a sequence of frames")

@@ -142,33 +142,37 @@ def read_part(directory: Path, number: int, keys: JournalKeys, size: int | None 
 
     Raises:
         OSError: the part cannot be read.
+        RecordingDamaged: its records are of another format.
     """
     path = directory / part_name(number)
     with open(path, "rb") as file:
         data = file.read() if size is None else file.read(size)
-    frames: list[RecordedFrame] = []
+    payloads: list[bytes] = []
     whole = 0
-    for end, found in _records(data, number, keys):
-        frames.extend(found)
+    for end, payload in _records(data, number, keys):
+        payloads.append(payload)
         whole = end
-    return PartContent(frames, whole, len(data) - whole)
+    return PartContent(decode_record(b"".join(payloads)), whole, len(data) - whole)
 
 
-def _records(data: bytes, part: int, keys: JournalKeys) -> Iterator[tuple[int, list[RecordedFrame]]]:
-    cipher, prefix, offset, count = AESGCM(keys.records), nonce_prefix(part), 0, 0
+def _records(data: bytes, part: int, keys: JournalKeys) -> Iterator[tuple[int, bytes]]:
+    """Give each whole record's end and content."""
+    decrypt, prefix, offset, count = AESGCM(keys.records).decrypt, nonce_prefix(part), 0, 0
+    unpack, view = RECORD_HEAD.unpack_from, memoryview(data)
     while offset + RECORD_HEAD.size <= len(data):
-        length, crc = RECORD_HEAD.unpack_from(data, offset)
+        length, crc = unpack(data, offset)
         start = offset + RECORD_HEAD.size
         offset = start + length
         if not TAG_BYTES < length <= MAX_RECORD + TAG_BYTES or offset > len(data):
             return
-        body = data[start:offset]
+        body = view[start:offset].tobytes()
         if crc32c(body) != crc:
             return
         try:
-            yield offset, decode_record(cipher.decrypt(prefix + count.to_bytes(8, "big"), body, None))
-        except (InvalidTag, RecordingDamaged):
+            payload = decrypt(prefix + count.to_bytes(8, "big"), body, None)
+        except InvalidTag:
             return
+        yield offset, payload
         count += 1
 
 
@@ -177,8 +181,8 @@ def read_closing(directory: Path, keys: JournalKeys) -> RecordedFrame | None:
     with open(directory / "head", "rb") as file:
         file.seek(CLOSING_OFFSET)
         data = file.read(CLOSING_BYTES)
-    for _, frames in _records(data, CLOSING_PART, keys):
-        return frames[0]
+    for _, payload in _records(data, CLOSING_PART, keys):
+        return decode_record(payload)[0]
     return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 __all__ = [
+    "BATCH_BYTES",
     "BLOCK_BYTES",
     "CLOSE_LIMIT",
     "CLOSING_BYTES",
@@ -33,13 +34,17 @@ MAX_RECORD: Final = MAX_DATA + 64 * KIB
 PART_BYTES: Final = 1 * MIB
 PART_SECONDS: Final = 10
 
+# A segment is one part, or several of a backlog up to this: storing one costs a sync however large it is.
+BATCH_BYTES: Final = 8 * MIB
+
 # Frames are collected up to this before compression; one that is larger is a block of its own. Random access
 # costs one block, and a reader needs no more memory than one.
 BLOCK_BYTES: Final = 64 * KIB
 MAX_BLOCK: Final = MAX_DATA + 64 * KIB
 
-# One part is PART_BYTES and the record that went over it; zstd of what does not compress adds less than this.
-MAX_SEGMENT: Final = PART_BYTES + MAX_RECORD + 4 * MIB
+# At most a batch, or one part that a large record went over; salts, and zstd of what does not compress, add less
+# than the rest.
+MAX_SEGMENT: Final = BATCH_BYTES + MAX_RECORD + 8 * MIB
 # Header, open and seal are a few hundred bytes; recipients of a later version add some kilobytes each.
 MAX_ITEM: Final = 256 * KIB
 

@@ -11,7 +11,7 @@ import trio
 
 from recgate.errors import RecordingFailed
 from recgate.recording.journal import Journal, Part
-from recgate.recording.limits import CLOSE_LIMIT, SESSION_QUOTA
+from recgate.recording.limits import BATCH_BYTES, CLOSE_LIMIT, SESSION_QUOTA
 from recgate.sansio.frames import Frame
 
 __all__ = ["Recorder", "Sealing", "Unsealed"]
@@ -146,11 +146,23 @@ class Recorder:
         if self._closed:
             self._sealing.given_up(self)
 
-    def took(self, unsealed: Unsealed) -> None:
-        """The first of `unsealed` is durable."""
-        self.unsealed.popleft()
-        self.backlog -= unsealed.part.size
-        if unsealed.final:
+    def next_parts(self) -> list[Unsealed]:
+        """Give the parts that become the next segment: one, or several of a backlog, since a segment costs a sync."""
+        parts: list[Unsealed] = []
+        size = 0
+        for unsealed in self.unsealed:
+            size += unsealed.part.size
+            if parts and size > BATCH_BYTES:
+                break
+            parts.append(unsealed)
+        return parts
+
+    def took(self, parts: Sequence[Unsealed]) -> None:
+        """These, the first of `unsealed`, are durable."""
+        for each in parts:
+            self.unsealed.popleft()
+            self.backlog -= each.part.size
+        if parts[-1].final:
             self.sealed = True
             self.ended()
 

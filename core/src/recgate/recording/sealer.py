@@ -33,7 +33,7 @@ from recgate.recording.journalfiles import part_name, read_closing, read_head, r
 from recgate.recording.seal import End, sign_header
 from recgate.recording.segment import build_segment, digest, segment_name
 
-__all__ = ["KeyLost", "SealedPart", "Sealer", "Signer", "Work"]
+__all__ = ["KeyLost", "Sealed", "Sealer", "Signer", "Work"]
 
 Note = Callable[[str, Mapping[str, object]], None]
 MAX_PROBLEM: Final = 300  # characters of an indexer's exception that the catalog keeps
@@ -57,18 +57,20 @@ class Signer:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One part to seal, `size` bytes of it. `preallocated`: the closing frame is in the head file."""
+    """Parts that become one segment, each with its number and its size in whole records.
+
+    `final` says that the session ends with them, `preallocated` that the closing frame is in the head file.
+    """
 
     session: str
-    part: int
-    size: int
+    parts: tuple[tuple[int, int], ...]
     final: bool = False
     preallocated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class SealedPart:
-    """What became of a part: the segment's number, its frames, and its size in the store."""
+class Sealed:
+    """What became of them: the segment's number, its frames, and its size in the store."""
 
     segment: int
     frames: int
@@ -94,13 +96,13 @@ class Sealer:
         """Take up a new session, so that its row is there while it lives."""
         self._chain(session)
 
-    def seal(self, work: Work) -> SealedPart:
-        """Seal a part. Either its segment is durable and the part is gone, or nothing has changed.
+    def seal(self, work: Work) -> Sealed:
+        """Seal parts as one segment. Either it is durable and they are gone, or nothing has changed.
 
         Raises:
             RecordingFailed, OSError: not now; the same call can be made again.
             KeyLost: this process cannot go on with that chain.
-            RecordingDamaged: the part does not hold what was written to it.
+            RecordingDamaged: a part does not hold what was written to it.
         """
         chain = self._chain(work.session)
         frames = self._frames(chain, work)
@@ -111,8 +113,9 @@ class Sealer:
         if header:
             self.store.put(chain.session, HEADER_NAME, header)
         self.store.put(chain.session, segment_name(chain.segment), data)
-        result = SealedPart(chain.segment, len(frames), len(data))
-        (chain.directory / part_name(work.part)).unlink(missing_ok=True)
+        result = Sealed(chain.segment, len(frames), len(data))
+        for number, _ in work.parts:
+            (chain.directory / part_name(number)).unlink(missing_ok=True)
         if end is not None:
             self.finish(chain, end, frames[-1], "sealed")
             del self._chains[chain.session]
@@ -148,18 +151,19 @@ class Sealer:
         return chain
 
     def _frames(self, chain: Chain, work: Work) -> Sequence[RecordedFrame]:
-        content = read_part(chain.directory, work.part, chain.keys, work.size)
-        frames = content.frames
-        if content.whole != work.size:
-            raise RecordingDamaged(
-                f"{part_name(work.part)} is damaged at byte {content.whole} of {work.size}"
-            )
+        frames: list[RecordedFrame] = []
+        for number, size in work.parts:
+            content = read_part(chain.directory, number, chain.keys, size)
+            if content.whole != size:
+                raise RecordingDamaged(f"{part_name(number)} is damaged at byte {content.whole} of {size}")
+            frames += content.frames
         if work.preallocated and (closing := read_closing(chain.directory, chain.keys)) is not None:
             frames.append(closing)
+        first = part_name(work.parts[0][0])
         if not frames or [frame.seq for frame in frames] != list(range(chain.seq, chain.seq + len(frames))):
-            raise RecordingDamaged(f"{part_name(work.part)} does not begin with frame {chain.seq}")
+            raise RecordingDamaged(f"{first} does not go on with frame {chain.seq}")
         if work.final and frames[-1].kind != CLOSED_KIND:
-            raise RecordingDamaged(f"{part_name(work.part)} does not end with the session's end")
+            raise RecordingDamaged(f"what begins with {first} does not end with the session's end")
         return salted(frames, chain.keys, chain.segment)
 
     def _build(

@@ -22,7 +22,14 @@ from recgate.errors import RecordingDamaged
 from recgate.recording.cbor import as_list, decode_strict, encode
 from recgate.recording.commitments import leaf_hash, merkle_root
 from recgate.recording.cose import Signed
-from recgate.recording.frames import RecordedFrame, decode_block, encode_frame, encode_uint, skip_head
+from recgate.recording.frames import (
+    RecordedFrame,
+    decode_block,
+    encode_frame,
+    encode_head,
+    encode_uint,
+    skip_head,
+)
 from recgate.recording.limits import BLOCK_BYTES, MAX_BLOCK, MAX_ITEM, MAX_SEGMENT
 from recgate.recording.seal import End, Recovered, Seal, read_seal, sign_seal
 
@@ -101,12 +108,16 @@ def build_segment(
     `following` is the next segment's public key. `key` signs: the segment's own, or the identity key if recovered.
     """
     opening: list[object] = [1, place.segment, place.prev, [], []]
-    body = bytearray(encode(opening))
+    items = [encode(opening)]
+    stored = hashlib.sha256(items[0])
     leaves: list[bytes] = []
     compressor = zstandard.ZstdCompressor(level=_LEVEL)
     for number, block in enumerate(_blocks(frames, leaves)):
         content = compressor.compress(block)
-        body += b"\x83\x02" + encode_uint(number) + encode_uint(len(content), 0x40) + content
+        head = b"\x83\x02" + encode_uint(number) + encode_uint(len(content), 0x40)
+        stored.update(head)
+        stored.update(content)
+        items += (head, content)
     seal = Seal(
         session=place.session,
         segment=place.segment,
@@ -114,7 +125,7 @@ def build_segment(
         count=len(frames),
         sides=count_sides(frames),
         root=merkle_root(leaves),
-        stored=hashlib.sha256(body).digest(),
+        stored=stored.digest(),
         prev=place.prev,
         wall=wall,
         mono=frames[-1].t,
@@ -122,8 +133,8 @@ def build_segment(
         end=end,
         recovered=recovered,
     )
-    item = sign_seal(seal, key)
-    return bytes(body + item), digest(item)
+    items.append(sign_seal(seal, key))
+    return b"".join(items), digest(items[-1])
 
 
 def _blocks(frames: Sequence[RecordedFrame], leaves: list[bytes]) -> Iterator[bytes]:
@@ -132,8 +143,9 @@ def _blocks(frames: Sequence[RecordedFrame], leaves: list[bytes]) -> Iterator[by
     pending: list[bytes] = []
     size = 0
     for frame in frames:
-        leaves.append(leaf_hash(frame, sources))
-        encoded = encode_frame(frame, sources)
+        head = encode_head(frame, sources)
+        leaves.append(leaf_hash(frame, head))
+        encoded = encode_frame(frame, head)
         if pending and size + len(encoded) > BLOCK_BYTES:
             yield b"".join(pending)
             pending, size = [], 0

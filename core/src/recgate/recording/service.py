@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -219,48 +219,46 @@ class RecordingService:
 
     async def _seal(self, recorder: Recorder) -> None:
         """Have the parts of one session sealed in their order, until none waits."""
-        delay = RETRY_FIRST
-        while recorder.unsealed:
-            unsealed = recorder.unsealed[0]
-            failed = await self._seal_one(recorder, unsealed)
-            if recorder.lost:
-                break
-            if not failed:
-                delay = RETRY_FIRST
-                self._backlog -= unsealed.part.size
-                recorder.took(unsealed)
+        while recorder.unsealed and not recorder.lost:
+            parts = recorder.next_parts()
+            if await self._seal_parts(recorder, parts):
+                self._backlog -= sum(each.part.size for each in parts)
+                recorder.took(parts)
                 self._tell()
-                continue
-            log.warning("recording.unsealed", session=recorder.session_id, reason=failed, retry=delay)
-            await trio.sleep(delay)
-            delay = min(delay * 2, RETRY_LAST)
         self._sealing.discard(recorder.session_id)
         if recorder.sealed:
             self.recorders.pop(recorder.session_id, None)
 
-    async def _seal_one(self, recorder: Recorder, unsealed: Unsealed) -> str:
-        """Ask for one seal; gives why it is to be tried again, or the empty string."""
+    async def _seal_parts(self, recorder: Recorder, parts: Sequence[Unsealed]) -> bool:
+        """Have parts sealed as one segment, trying until the store takes it or the chain is lost.
+
+        The same parts every time: what the store has taken half-way must be taken again as the same bytes.
+        """
+        delay = RETRY_FIRST
         request = {
             "do": "seal",
             "session": recorder.session_id,
-            "part": unsealed.part.number,
-            "size": unsealed.part.size,
-            "final": unsealed.final,
-            "preallocated": unsealed.preallocated,
+            "parts": [[each.part.number, each.part.size] for each in parts],
+            "final": parts[-1].final,
+            "preallocated": parts[-1].preallocated,
         }
-        try:
-            answer = await self._ask(request)
-        except WorkerLost:
-            self._lose(recorder, _LOST)
-            return ""
-        if "done" in answer:
-            recorder.chained = True
-            return ""
-        reason = str(answer["failed"])
-        if answer["retry"]:
-            return reason
-        self._lose(recorder, reason)
-        return ""
+        while not recorder.lost:
+            try:
+                answer = await self._ask(request)
+            except WorkerLost:
+                self._lose(recorder, _LOST)
+                return False
+            if "done" in answer:
+                recorder.chained = True
+                return not recorder.lost
+            reason = str(answer["failed"])
+            if not answer["retry"]:
+                self._lose(recorder, reason)
+                return False
+            log.warning("recording.unsealed", session=recorder.session_id, reason=reason, retry=delay)
+            await trio.sleep(delay)
+            delay = min(delay * 2, RETRY_LAST)
+        return False
 
     def _lose(self, recorder: Recorder, why: str) -> None:
         """End a session whose chain cannot be gone on with. Its task hears of it at its next append."""

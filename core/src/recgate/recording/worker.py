@@ -9,6 +9,7 @@ its last seals.
 from __future__ import annotations
 
 import fcntl
+import gc
 import importlib
 import os
 import queue
@@ -41,6 +42,8 @@ def main() -> None:
     for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(stop, signal.SIG_IGN)
     os.nice(NICENESS)
+    # A part becomes ten thousand objects that no cycle holds: collecting after every 700 would be a tenth of the work.
+    gc.set_threshold(100_000, 20, 50)
     output = os.dup(sys.stdout.fileno())
     # Whatever a plugin prints goes to the log, not between messages.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -111,10 +114,10 @@ def _serve(sealer: Sealer, request: Message) -> Message:
             sealer.begin(session)
             return {}
         case "seal":
+            parts = tuple((number, size) for number, size in cast("list[list[int]]", request["parts"]))
             work = Work(
                 session,
-                cast("int", request["part"]),
-                cast("int", request["size"]),
+                parts,
                 bool(request["final"]),
                 bool(request["preallocated"]),
             )
