@@ -58,8 +58,9 @@ def test_what_is_public_is_where_it_was_promised(keys):
         assert mode(keys.data_dir / name) == 0o644
 
 
-def test_the_umask_decides_nothing(tmp_path):
-    before = os.umask(0)
+@pytest.mark.parametrize("umask", [0, 0o077])
+def test_the_umask_decides_nothing(tmp_path, umask):
+    before = os.umask(umask)
     try:
         GatewayKeys(tmp_path / "data").prepare()
     finally:
@@ -68,6 +69,7 @@ def test_the_umask_decides_nothing(tmp_path):
     assert mode(tmp_path / "data" / "keys") == 0o700
     assert {mode(path) for path in (tmp_path / "data" / "keys").iterdir()} == {0o600}
     assert mode(tmp_path / "data") & 0o066 == 0
+    assert mode(tmp_path / "data" / "ca.pem") == 0o644
 
 
 def test_a_second_start_changes_nothing(keys):
@@ -266,6 +268,15 @@ def test_names_come_from_the_configuration(tmp_path):
     assert keys.data_dir == tmp_path / "data"
     assert keys.hosts == ("gate-1", "gate.example", "192.0.2.9", "localhost", "127.0.0.1", "::1")
     assert GatewaySettings(name="x").tls is None
+
+
+def test_a_key_that_another_made_in_the_meantime_is_kept(tmp_path):
+    def make() -> bytes:
+        read_or_create(tmp_path / "key", lambda: b"of another")
+        return b"of mine"
+
+    assert read_or_create(tmp_path / "key", make) == b"of another"
+    assert [path.name for path in tmp_path.iterdir()] == ["key"]
 
 
 def test_of_many_that_start_together_one_makes_the_key(tmp_path):
