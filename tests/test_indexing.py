@@ -133,6 +133,13 @@ def test_a_password_in_a_statement_is_not_indexed(catalog, search):
     assert found(search, terms=("alter", "role")) == [("01TAPE", 1, "ALTER ROLE app PASSWORD '•••'")]
 
 
+def test_a_file_is_found_by_its_name(catalog, search):
+    tape = Tape()
+    tape.client("put /var/tmp/dump.sql")
+    record(Indexer(tiny(), catalog, search), tape)
+    assert found(search, fields=(("file", "dump.sql"),)) == [("01TAPE", 1, "upload /var/tmp/dump.sql")]
+
+
 def test_many_entries_in_one_segment_do_not_pile_up(catalog, search):
     indexer = Indexer(tiny(), catalog, search)
     tape = Tape()

@@ -14,7 +14,7 @@ def test_the_transcript_says_who_and_what(archive):
         "   1  sql       DROP DATABASE customers",
         "   3  sql       SELECT name",
         " 3.1  sql       ALTER ROLE app PASSWORD '•••'",
-        "   7  closed    reason=client-closed",
+        "   7  closed    client-closed",
     ]
 
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recgate.transcript.entries import Entry
-from recgate.transcript.showing import clock, entry_lines, joined, withheld
+from recgate.transcript.results import result_of
+from recgate.transcript.showing import HELD_ROWS, arranged, clock, entry_lines, joined, withheld
 
 
 def shown(kind, body, **more):
@@ -23,6 +24,13 @@ def test_a_statement_with_its_binds_and_outcome():
         '            $1 = "x y"  $2 = null\n'
         "            → 3 rows, 1.25 ms"
     )
+
+
+def test_what_returns_no_rows_says_what_it_did():
+    assert shown("sql", {"text": "DROP DATABASE a", "rows": 0, "tag": "DROP DATABASE"}).endswith(
+        "→ DROP DATABASE"
+    )
+    assert shown("sql", {"text": "SELECT", "rows": 0, "tag": "SELECT 0"}).endswith("→ 0 rows")
 
 
 def test_an_error_stands_in_the_place_of_the_rows():
@@ -93,6 +101,39 @@ def test_what_a_terminal_showed_in_one_go_is_one_entry_and_echoed_keys_are_left_
     ]
     assert len(list(joined(entries, keys=True))) == 8
     assert next(entry_lines(screen(5, "a"))).endswith("screen    a")
+
+
+def rows_of(n, *values, part=0):
+    return Entry(n, 0, 1, 0, "rows", {"columns": ["a"], "rows": [[value] for value in values]}, part=part)
+
+
+def test_rows_stand_behind_their_statement_as_one_result():
+    first, second = (
+        Entry(3, 0, 0, 0, "sql", {"text": "one"}),
+        Entry(3, 0, 0, 0, "sql", {"text": "two"}, part=1),
+    )
+    note = Entry(4, 0, 2, 0, "note")
+    arrived = [rows_of(3, "x"), note, rows_of(3, "y"), first, rows_of(3, "z", part=1), second]
+    assert list(arranged(arrived)) == [note, first, rows_of(3, "x", "y"), second, rows_of(3, "z", part=1)]
+
+
+def test_many_rows_do_not_wait():
+    parts = [rows_of(3, *range(HELD_ROWS // 2)) for _ in range(5)]
+    statement = Entry(3, 0, 0, 0, "sql", {"text": "one"})
+    shown = list(arranged([*parts, statement]))
+    assert shown[:3] == parts[:3]
+    assert sum(len(result.rows) for entry in shown if (result := result_of(entry))) == 5 * (HELD_ROWS // 2)
+    assert list(arranged(parts[:1])) == parts[:1]
+
+
+def test_the_end_says_why_and_how_much():
+    wire = {"client": {"bytes": 155, "frames": 4}, "gateway": {"bytes": 0, "frames": 0}}
+    assert shown("closed", {"reason": "client-closed", "exit": {"status": 7}, "wire": wire}).splitlines()[
+        1:
+    ] == [
+        "            exit status=7",
+        "            on the wire: client 155 bytes",
+    ]
 
 
 def test_the_clock():

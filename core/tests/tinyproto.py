@@ -42,6 +42,9 @@ class TinyTranscriber:
                 )
             elif word == "done":
                 yield self._entry(rest)
+            elif word == "put":
+                body = {"path": rest, "direction": "upload"}
+                yield Entry(frame.seq, frame.t, 0, 0, "file", body, f"upload {rest}")
             elif word == "crash":
                 raise RuntimeError("crashed as asked")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from recgate.cli.recordings import Recordings, nothing
 from recgate.transcript.playing import Step
-from recgate.transcript.showing import entry_lines, joined, withheld
+from recgate.transcript.showing import arranged, entry_lines, joined, withheld
 from recgate.transcript.terminal import OUTPUT, Screen, first_channel, terminal_events
 
 __all__ = ["Playback", "playback"]
@@ -46,7 +46,7 @@ def _terminal(recordings: Recordings, session: str, channel: int) -> Iterator[St
 
 def _entries(recordings: Recordings, session: str) -> Iterator[Step]:
     at = 0
-    for entry in joined(map(withheld, recordings.entries(session, rows=True))):
+    for entry in arranged(joined(map(withheld, recordings.entries(session, rows=True)))):
         # An entry stands where it was complete; what came before it must not come after.
         at = max(at, entry.t)
         yield Step(at, "".join(f"{line}\n" for line in entry_lines(entry)).encode())

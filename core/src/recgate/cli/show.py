@@ -17,7 +17,7 @@ from recgate.providers import SessionRow
 from recgate.transcript.columns import aligned
 from recgate.transcript.moments import show_duration, show_moment
 from recgate.transcript.reading import as_json as entry_as_json
-from recgate.transcript.showing import entry_lines, joined, withheld
+from recgate.transcript.showing import arranged, entry_lines, joined, withheld
 
 __all__ = ["show"]
 
@@ -55,7 +55,7 @@ def show(
     if entry is not None:
         entries = filter(entry.names, entries)
     elif shape == "text":
-        entries = joined(entries, keys=keys)
+        entries = arranged(joined(entries, keys=keys))
         for line in _summary(recordings.row(found)):
             click.echo(line)
     shown = False

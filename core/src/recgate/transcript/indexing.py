@@ -208,6 +208,8 @@ class Indexer:
     def _seen(self, entry: Entry) -> Entry:
         """Give what the index may see of an entry."""
         text, terms = "", entry.terms
+        if entry.kind == "file" and isinstance(path := entry.body.get("path"), str):
+            terms += (("file", path),)
         if self._level == "text":
             text = withhold(entry.text)
             if self._values:

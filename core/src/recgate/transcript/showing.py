@@ -13,11 +13,12 @@ from recgate.transcript.reading import as_json
 from recgate.transcript.results import Result, result_of
 from recgate.transcript.withheld import withhold
 
-__all__ = ["clock", "entry_lines", "joined", "result_lines", "withheld"]
+__all__ = ["arranged", "clock", "entry_lines", "joined", "result_lines", "withheld"]
 
 INDENT: Final = " " * 12
 MAX_VALUE: Final = 400  # cells of one value in a line; `--json` has it whole
 MAX_LINES: Final = 2_000  # of one text; a longer one goes on in `--json`
+HELD_ROWS: Final = 2_000  # rows that wait for their statement; of more the statement stands behind them
 JOINED_TIME: Final = 5_000_000  # µs of output that are shown as one
 JOINED_TEXT: Final = 1 << 16  # characters of it
 OPENED: Final = (
@@ -59,7 +60,7 @@ def entry_lines(entry: Entry) -> Iterator[str]:
     first = f"{clock(entry.t):>10}  {number:>6}  {neutralise(entry.kind):<8}  "
     body = {key: value for key, value in as_json(entry).items() if key not in HEADING}
     if entry.kind == "screen" and entry.text:
-        body["text"] = entry.text  # without the terminal's own codes
+        body["text"] = entry.text.rstrip("\n")  # without the terminal's own codes
     head, details = _SHAPES.get(entry.kind, _any)(body)
     lines = neutralise(head, lines=True).split("\n")
     yield (first + lines[0]).rstrip()
@@ -109,6 +110,36 @@ def _goes_on(screen: Entry, entry: Entry) -> bool:
     )
 
 
+def arranged(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Put rows behind the statement that returned them, as one result, where they are few enough to wait for it."""
+    held: list[Entry] = []
+    count = 0
+    for entry in entries:
+        if entry.kind == "rows":
+            result = result_of(entry)
+            held.append(entry)
+            count += len(result.rows) if result is not None else 0
+            if count > HELD_ROWS:
+                yield from held
+                held.clear()
+            continue
+        count = 0 if entry.kind == "sql" else count
+        yield entry
+        if held and entry.kind == "sql":
+            yield _whole(held)
+            held.clear()
+    yield from held
+
+
+def _whole(parts: Sequence[Entry]) -> Entry:
+    first = parts[0]
+    results = [result for part in parts if (result := result_of(part)) is not None]
+    rows = [row for result in results for row in result.rows]
+    return Entry(
+        first.n, first.t, first.side, first.channel, "rows", {**first.body, "rows": rows}, part=first.part
+    )
+
+
 def result_lines(result: Result) -> Iterator[str]:
     """Give a result as a table, the names first."""
     rows = [["" if value is None else str(value) for value in row] for row in result.rows]
@@ -130,8 +161,11 @@ def _sql(body: dict[str, object]) -> tuple[str, Sequence[str]]:
         details.append("  ".join(f"${n} = {_value(value)}" for n, value in enumerate(values, 1)))
     outcome: list[str] = []
     rows, took = body.get("rows"), body.get("duration_ms")
-    if isinstance(rows, int):
+    tag = body.get("tag")
+    if isinstance(rows, int) and (rows or not tag or str(tag)[-1:].isdigit()):
         outcome.append("1 row" if rows == 1 else f"{rows} rows")
+    elif tag:
+        outcome.append(str(tag))
     if isinstance(took, (int, float)):
         outcome.append(f"{took:g} ms")
     if outcome and not body.get("error"):
@@ -151,7 +185,7 @@ def _rows(body: dict[str, object]) -> tuple[str, Sequence[str]]:
 
 
 def _shell(body: dict[str, object]) -> tuple[str, Sequence[str]]:
-    rest = {key: value for key, value in body.items() if key not in ("command", "exit")}
+    rest = {key: value for key, value in body.items() if key not in ("command", "exit", "typed")}
     details = [_words(rest)] if rest else []
     if (status := body.get("exit")) not in (None, 0):
         details.append(f"→ exit {_words(status)}")
@@ -184,6 +218,27 @@ def _opened(body: dict[str, object]) -> tuple[str, Sequence[str]]:
     return who, [_words({key: body[key] for key in OPENED if body.get(key)})]
 
 
+def _closed(body: dict[str, object]) -> tuple[str, Sequence[str]]:
+    details = [f"{key} {_words(body[key])}" for key in ("exit", "error") if body.get(key)]
+    for key, said in (("wire", "on the wire"), ("recorded", "recorded")):
+        if sides := _sides(body.get(key)):
+            details.append(f"{said}: {sides}")
+    return str(body.get("reason", "")), details
+
+
+def _sides(counters: object) -> str:
+    """Write counters by side as `client 155 bytes, upstream 767 bytes`."""
+    if not isinstance(counters, Mapping):
+        return ""
+    sides = cast("Mapping[str, object]", counters).items()
+    sizes = {
+        name: cast("Mapping[str, object]", side).get("bytes")
+        for name, side in sides
+        if isinstance(side, Mapping)
+    }
+    return ", ".join(f"{name} {size} bytes" for name, size in sizes.items() if size)
+
+
 def _any(body: dict[str, object]) -> tuple[str, Sequence[str]]:
     return _words({key: value for key, value in body.items() if key != "rows" or isinstance(value, int)}), ()
 
@@ -198,6 +253,7 @@ _SHAPES: Final[dict[str, Shape]] = {
     "decision": _decision,
     "held": _decision,
     "opened": _opened,
+    "closed": _closed,
 }
 
 
