@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
 from recgate_postgres.messages import HEADER
@@ -31,37 +30,46 @@ class Cutter:
         self._got = bytearray()
         self._full = False  # part of it was left out of a saved state: nothing may be put behind the gap
 
-    def cut(self, data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    def cut(self, data: bytes) -> list[tuple[int, int, bytes]]:
         """Give (type, length, body) of each message: at its header, with an empty body, unless it is wanted.
 
         Wanted ones come when they are complete; a body shorter than `length - 4` was cut at the limit.
         """
+        found: list[tuple[int, int, bytes]] = []
         position, end = 0, len(data)
         if self._left:
             position = min(self._left, end)
             finished = self._more(data[:position])
             if finished is not None:
-                yield finished
+                found.append(finished)
         if self._head:
             data = self._head + data[position:]
             position, end, self._head = 0, len(data), b""
-        wanted, header = self._wanted, HEADER
+        wanted, header, limit = self._wanted, HEADER, self._limit
         while end - position >= 5:
             kind, length = header(data, position)
             start = position + 5
-            position += 1 + max(length, 4)
-            if not wanted[kind]:
-                yield kind, length, b""
-                if position > end:
-                    self._kind, self._left = 0, position - end
-                    return
-            elif position <= end:
-                yield kind, length, data[start : min(position, start + self._limit)]
-            else:
-                self._kind, self._length, self._left = kind, length, position - end
-                self._got = bytearray(data[start : start + self._limit])
-                return
+            position += 1 + length if length > 4 else 5
+            if wanted[kind]:
+                if position <= end and length <= limit:
+                    found.append((kind, length, data[start:position]))
+                    continue
+                self._begin(kind, length, data[start : min(start + limit, end)], position - end)
+                if position <= end:
+                    self._left = 0
+                    found.append((kind, length, bytes(self._got)))
+                    continue
+                return found
+            found.append((kind, length, b""))
+            if position > end:
+                self._kind, self._left = 0, position - end
+                return found
         self._head = data[position:]
+        return found
+
+    def _begin(self, kind: int, length: int, got: bytes, left: int) -> None:
+        self._kind, self._length, self._left = kind, length, left
+        self._got = bytearray(got)
 
     def _more(self, data: bytes) -> tuple[int, int, bytes] | None:
         self._left -= len(data)

@@ -31,6 +31,7 @@ MAX_BODY: Final = (
 )  # bytes of one message that are kept; a statement or row beyond is shown cut
 MAX_DESCRIBED: Final = 512  # row descriptions remembered by their bytes
 MAX_WAITING: Final = 100_000  # messages without an answer; a recording with more is damaged
+MAX_DENIED: Final = 1_000  # refusals without their stand-in
 SKIPPED: Final = "not run: an earlier message of the series failed"
 
 _FRONT: Final = b"QPBECDFS"
@@ -45,6 +46,7 @@ _PARSE, _BIND, _CLOSE, _DESCRIBE, _EXECUTE, _SYNC, _QUERY, _CALL = (
     0x51,
     0x46,
 )
+_SAID: Final = frozenset(("effect", "rule", "reason"))
 _ENDS: Final = frozenset((_SYNC, _QUERY, _CALL))
 
 
@@ -58,10 +60,11 @@ class PostgresTranscriber:
         self._codec = DEFAULT
         self._facts = FactsCache()
         self._described: dict[bytes, tuple[Column, ...]] = {}
-        self._statements: dict[str, Prepared] = {}
-        self._portals: dict[str, Bound] = {}
+        self._statements: dict[bytes, Prepared] = {}
+        self._portals: dict[bytes, Bound] = {}
         self._ops: deque[Op] = deque()
-        self._decision: Mapping[str, object] | None = None
+        self._denied: list[Mapping[str, object]] = []  # refusals whose stand-in is still to come
+        self._allowed: Mapping[str, object] | None = None  # what somebody approved
         self._last = RecordedFrame(0, 0, 0, 0, "", b"")
         self._out: list[Entry] = []
         self._answers: dict[int, Callable[[int, bytes], None]] = {
@@ -86,7 +89,7 @@ class PostgresTranscriber:
         }
         if state is not None:
             saved = unpack(state)
-            self._codec, self._decision = saved.codec, saved.decision
+            self._codec, self._denied, self._allowed = saved.codec, saved.denied, saved.allowed
             self._statements, self._portals, self._ops = saved.statements, saved.portals, saved.ops
             self._client.restore(saved.client)
             self._target.restore(saved.target)
@@ -110,7 +113,7 @@ class PostgresTranscriber:
                 self._asked(frame, code, length, body)
             return self._given()
         elif kind == "decision":
-            self._decision = _decided(frame.data)
+            self._decided(frame.data)
         return ()
 
     def _given(self) -> Iterable[Entry]:
@@ -137,7 +140,7 @@ class PostgresTranscriber:
         """Serialise the state at a segment border."""
         return pack(
             self._codec,
-            self._decision,
+            (self._denied, self._allowed),
             (self._client.save(), self._target.save()),
             self._statements,
             self._portals,
@@ -151,11 +154,9 @@ class PostgresTranscriber:
         if code == _BIND:
             portal, _, rest = body.partition(b"\0")
             name, _, rest = rest.partition(b"\0")
-            ops.append(
-                Op(_BIND, frame.seq, frame.t, decode(portal, self._codec), decode(name, self._codec), rest)
-            )
+            ops.append(Op(_BIND, frame.seq, frame.t, portal, name, rest))
         elif code == _EXECUTE:
-            name = decode(body[:-5], self._codec)
+            name = body[:-5]
             run = self._run(frame, "")
             if frame.side == 2 and (portal := self._refused_portal(run.text)) is not None:
                 name, run.text = portal, ""
@@ -168,12 +169,9 @@ class PostgresTranscriber:
         elif code == _PARSE:
             name, _, rest = body.partition(b"\0")
             text, _, rest = rest.partition(b"\0")
-            shown = decode(text, self._codec)
-            ops.append(Op(_PARSE, frame.seq, frame.t, decode(name, self._codec), shown, rest[2:]))
+            ops.append(Op(_PARSE, frame.seq, frame.t, name, text, rest[2:]))
         elif code in (_CLOSE, _DESCRIBE):
-            ops.append(
-                Op(code, frame.seq, frame.t, decode(body[1:-1], self._codec), chr(body[0]) if body else "S")
-            )
+            ops.append(Op(code, frame.seq, frame.t, body[1:-1], body[:1]))
         elif code == _CALL:
             run = self._run(frame, function_text(body))
             run.binds = bind_values(body[4:], b"", self._codec)
@@ -185,25 +183,41 @@ class PostgresTranscriber:
 
     def _run(self, frame: RecordedFrame, text: str) -> Run:
         run = Run(frame.seq, frame.t, frame.side, frame.channel, text)
-        decision = self._decision
-        if decision is not None:
-            self._decision = None
-            run.decision = {key: decision[key] for key in ("effect", "rule", "reason") if key in decision}
         if frame.side == 2:
             # The stand-in of a refused message: what was asked is in the decision.
-            asked = decision.get("text", "") if decision is not None else ""
-            run.text = asked if isinstance(asked, str) and asked else "(refused by the gateway)"
             run.side = 0
+            run.decision = self._denied.pop(0) if self._denied else None
+            asked = run.decision.get("text") if run.decision is not None else None
+            run.text = asked if isinstance(asked, str) and asked else "(refused by the gateway)"
+        elif self._allowed is not None:
+            run.decision, self._allowed = self._allowed, None
+        if run.decision is not None:
+            run.decision = {key: value for key, value in run.decision.items() if key in _SAID}
         return run
 
-    def _refused_portal(self, asked: str) -> str | None:
+    def _decided(self, data: bytes) -> None:
+        try:
+            body: object = cbor2.loads(data)
+        except (cbor2.CBORError, ValueError, EOFError):
+            return
+        if not isinstance(body, dict):
+            return
+        decision = cast("Mapping[str, object]", body)
+        # Frames that arrived together are recorded together, so a refusal may stand before what was allowed ahead
+        # of it: it belongs to the next stand-in and to nothing else.
+        if decision.get("effect") != "deny":
+            self._allowed = decision
+        elif decision.get("kind") != "session" and len(self._denied) < MAX_DENIED:
+            self._denied.append(decision)
+
+    def _refused_portal(self, asked: str) -> bytes | None:
         """Find the portal whose Execute was refused: a decision holds the beginning of its text alone."""
-        parsed = {op.name: op.text for op in self._ops if op.kind == _PARSE}
+        parsed = {op.name: op.other for op in self._ops if op.kind == _PARSE}
         for op in reversed(self._ops):
             if op.kind == _BIND:
-                text = parsed.get(op.text)
-                text = text if text is not None else self._prepared(op.text).text
-                return op.name if text.startswith(asked) else None
+                text = parsed.get(op.other)
+                shown = self._prepared(op.other).text if text is None else decode(text, self._codec)
+                return op.name if shown.startswith(asked) else None
         return None
 
     # -- what the target answers -------------------------------------------------------------------------------
@@ -227,7 +241,7 @@ class PostgresTranscriber:
                 if op.kind == _EXECUTE and not run.text:
                     bound = self._portals.get(op.name)
                     if bound is None:
-                        run.text = f'FETCH FROM "{op.name}"'
+                        run.text = self._cursor(op.name)
                     else:
                         run.bind(bound, self._codec)
                         run.columns = bound.described()
@@ -237,21 +251,24 @@ class PostgresTranscriber:
     def _parsed(self, length: int, body: bytes) -> None:
         op = self._next(_PARSE)
         if op is not None:
-            self._statements[op.name] = Prepared(op.text, op.data)
+            self._statements[op.name] = Prepared(decode(op.other, self._codec), op.data)
 
     def _bound(self, length: int, body: bytes) -> None:
         op = self._next(_BIND)
         if op is not None:
-            self._portals[op.name] = Bound(self._prepared(op.text), op.data)
+            self._portals[op.name] = Bound(self._prepared(op.other), op.data)
 
-    def _prepared(self, name: str) -> Prepared:
+    def _prepared(self, name: bytes) -> Prepared:
         found = self._statements.get(name)
-        return found if found is not None else Prepared(f'EXECUTE "{name}"')
+        return found if found is not None else Prepared(f'EXECUTE "{decode(name, self._codec)}"')
+
+    def _cursor(self, name: bytes) -> str:
+        return f'FETCH FROM "{decode(name, self._codec)}"'
 
     def _closed(self, length: int, body: bytes) -> None:
         op = self._next(_CLOSE)
         if op is not None:
-            (self._statements if op.text == "S" else self._portals).pop(op.name, None)
+            (self._statements if op.other == b"S" else self._portals).pop(op.name, None)
 
     def _parameters(self, length: int, body: bytes) -> None:
         for op in self._ops:
@@ -276,7 +293,7 @@ class PostgresTranscriber:
             run = self._running()
             if run is not None:
                 run.columns = columns
-        elif op.text == "S":
+        elif op.other == b"S":
             self._prepared(op.name).columns = columns
         elif op.name in self._portals:
             self._portals[op.name].columns = columns
@@ -369,17 +386,17 @@ class PostgresTranscriber:
 
     def _resolve(self, series: list[Op]) -> None:
         """Say what Executes would have run, whose Parse or Bind was not confirmed."""
-        statements: dict[str, Prepared] = {}
-        portals: dict[str, Bound] = {}
+        statements: dict[bytes, Prepared] = {}
+        portals: dict[bytes, Bound] = {}
         for op in series:
             if op.kind == _PARSE:
-                statements[op.name] = Prepared(op.text, op.data)
+                statements[op.name] = Prepared(decode(op.other, self._codec), op.data)
             elif op.kind == _BIND:
-                portals[op.name] = Bound(statements.get(op.text) or self._prepared(op.text), op.data)
+                portals[op.name] = Bound(statements.get(op.other) or self._prepared(op.other), op.data)
             elif op.kind == _EXECUTE and op.run is not None and not op.run.text:
                 bound = portals.get(op.name) or self._portals.get(op.name)
                 if bound is None:
-                    op.run.text = f'FETCH FROM "{op.name}"'
+                    op.run.text = self._cursor(op.name)
                 else:
                     op.run.bind(bound, self._codec)
 
@@ -387,7 +404,8 @@ class PostgresTranscriber:
         """A series that failed before it came to an Execute: its text is an attempt all the same."""
         for op in series:
             if op.kind in (_PARSE, _BIND):
-                text = op.text if op.kind == _PARSE else self._prepared(op.text).text
+                parsed = op.kind == _PARSE
+                text = decode(op.other, self._codec) if parsed else self._prepared(op.other).text
                 return [Run(op.n, op.t, 0, self._last.channel, text)]
         return []
 
@@ -416,11 +434,3 @@ class PostgresTranscriber:
         self._out.append(
             Entry(last.seq, last.t, last.side, last.channel, "note", {"text": f"NOTIFY {text}"}, text)
         )
-
-
-def _decided(data: bytes) -> Mapping[str, object] | None:
-    try:
-        body: object = cbor2.loads(data)
-    except (cbor2.CBORError, ValueError, EOFError):
-        return None
-    return cast("Mapping[str, object]", body) if isinstance(body, dict) else None

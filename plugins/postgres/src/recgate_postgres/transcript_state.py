@@ -34,15 +34,15 @@ _CutterState = tuple[bytes, int, int, int, bytes, bool]
 class Op:
     """A message of the client's that waits for its answer: its type, the frame it came in, and what it names.
 
-    `text` is a Parse's statement, a Bind's statement name, a Close's or Describe's kind; `data` a Parse's types or a
+    `other` is a Parse's text, a Bind's statement name, a Close's or Describe's kind; `data` a Parse's types or a
     Bind's values; `run` what a Query, Execute or FunctionCall runs.
     """
 
     kind: int
     n: int
     t: int
-    name: str = ""
-    text: str = ""
+    name: bytes = b""
+    other: bytes = b""
     data: bytes = b""
     run: Run | None = None
 
@@ -52,20 +52,21 @@ class Saved:
     """A state taken apart."""
 
     codec: str
-    decision: Mapping[str, object] | None
+    denied: list[Mapping[str, object]]
+    allowed: Mapping[str, object] | None
     client: _CutterState
     target: _CutterState
-    statements: dict[str, Prepared] = field(default_factory=dict[str, Prepared])
-    portals: dict[str, Bound] = field(default_factory=dict[str, Bound])
+    statements: dict[bytes, Prepared] = field(default_factory=dict[bytes, Prepared])
+    portals: dict[bytes, Bound] = field(default_factory=dict[bytes, Bound])
     ops: deque[Op] = field(default_factory=deque[Op])
 
 
 def pack(
     codec: str,
-    decision: Mapping[str, object] | None,
+    decisions: tuple[list[Mapping[str, object]], Mapping[str, object] | None],
     cutters: tuple[_CutterState, _CutterState],
-    statements: Mapping[str, Prepared],
-    portals: Mapping[str, Bound],
+    statements: Mapping[bytes, Prepared],
+    portals: Mapping[bytes, Bound],
     ops: deque[Op],
 ) -> bytes:
     """Serialise; the most recently prepared statements are kept first."""
@@ -78,7 +79,15 @@ def pack(
     waiting = [_op(op) for op in ops]
     waiting = waiting[-MAX_OPS:]
     while True:
-        state = [_VERSION, codec, _small(decision), *map(list, cutters), kept[::-1], bound, waiting]
+        state = [
+            _VERSION,
+            codec,
+            [list(map(_small, decisions[0])), _small(decisions[1])],
+            *map(list, cutters),
+            kept[::-1],
+            bound,
+            waiting,
+        ]
         packed = zlib.compress(cbor2.dumps(state), 1)
         if len(packed) <= MAX_STATE or not (kept or bound or waiting):
             return packed
@@ -93,16 +102,19 @@ def unpack(state: bytes) -> Saved:
     items = cast("list[object]", cbor2.loads(plain))
     if items[0] != _VERSION:
         raise ValueError("a transcriber state of another version")
-    _, codec, decision, client, target, kept, bound, waiting = items
+    _, codec, decisions, client, target, kept, bound, waiting = items
     saved = Saved(
         cast("str", codec),
-        cast("Mapping[str, object] | None", decision),
+        *cast(
+            "tuple[list[Mapping[str, object]], Mapping[str, object] | None]",
+            tuple(cast("list[object]", decisions)),
+        ),
         cast("_CutterState", tuple(cast("list[object]", client))),
         cast("_CutterState", tuple(cast("list[object]", target))),
     )
     for name, *prepared in cast("list[list[object]]", kept):
-        saved.statements[cast("str", name)] = _to_prepared(prepared)
-    for name, prepared, body, columns in cast("list[tuple[str, list[object], bytes, list[object]]]", bound):
+        saved.statements[cast("bytes", name)] = _to_prepared(prepared)
+    for name, prepared, body, columns in cast("list[tuple[bytes, list[object], bytes, list[object]]]", bound):
         saved.portals[name] = Bound(_to_prepared(prepared), body, _to_columns(columns))
     saved.ops = deque(_to_op(op) for op in cast("list[list[object]]", waiting))
     return saved
@@ -138,14 +150,14 @@ def _to_columns(items: list[object]) -> tuple[Column, ...]:
 
 
 def _op(op: Op) -> list[object]:
-    return [op.kind, op.n, op.t, op.name, _cut(op.text), op.data[:MAX_BODY], _run(op.run)]
+    return [op.kind, op.n, op.t, op.name, op.other[:MAX_TEXT], op.data[:MAX_BODY], _run(op.run)]
 
 
 def _to_op(items: list[object]) -> Op:
-    kind, n, t, name, text, data, run = cast(
-        "tuple[int, int, int, str, str, bytes, list[object] | None]", items
+    kind, n, t, name, other, data, run = cast(
+        "tuple[int, int, int, bytes, bytes, bytes, list[object] | None]", items
     )
-    return Op(kind, n, t, name, text, data, None if run is None else _to_run(run))
+    return Op(kind, n, t, name, other, data, None if run is None else _to_run(run))
 
 
 def _run(run: Run | None) -> list[object] | None:
