@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,6 +96,7 @@ def paste(line: str, *words: str) -> subprocess.CompletedProcess[str]:
 # One test each, since setting up a demo is most of the work.
 
 
+@pytest.mark.timeout(300)  # a good minute of honest work, and more on a loaded machine
 def test_lines_work_as_printed_and_what_they_did_is_told(by_hand):
     psql(by_hand)
     ssh(by_hand)
@@ -153,6 +153,7 @@ def interrupted(by_hand):
     )
 
 
+@pytest.mark.timeout(300)
 def test_the_check_passes_and_can_fail(tmp_path):
     directory = tmp_path / "demo"
     done = subprocess.run(
@@ -171,43 +172,24 @@ def test_the_check_passes_and_can_fail(tmp_path):
     assert "Elif Tanaka" in done.stdout
     assert "WRONG" not in done.stdout
     recgate = Recgate(directory / "recgate.yaml")
-    it_is_wrong_if_clients_saw_something_else(recgate)
-    it_is_wrong_if_a_recording_was_changed(recgate, directory)
-
-
-def it_is_wrong_if_clients_saw_something_else(recgate):
-    played = replace(played_as_recorded(recgate), result=[["name"], ["Mallory"]], sha256="0" * 64)
-
+    spoil_a_recording(directory)
+    # What clients of another afternoon saw:
+    played = Played(result=[["name"], ["Mallory"]], sha256="0" * 64, sessions=6)
     check_recordings(recgate, played, lambda line: None)
+    assert "who ran the DROP DATABASE?" not in wrong(played)
+    assert wrong(played) >= {
+        "what data did that query return?",
+        "which files were copied, by SHA-256?",
+        "does everything verify?",
+    }
 
-    assert wrong(played) == {"what data did that query return?", "which files were copied, by SHA-256?"}
 
-
-def it_is_wrong_if_a_recording_was_changed(recgate, directory):
-    played = played_as_recorded(recgate)
+def spoil_a_recording(directory):
     segment = max((directory / "data").rglob("*.seg"), key=lambda path: path.stat().st_size)
     data = bytearray(segment.read_bytes())
     data[-40] ^= 1
     segment.chmod(0o600)
     segment.write_bytes(data)
-
-    check_recordings(recgate, played, lambda line: None)
-
-    assert "does everything verify?" in wrong(played)
-
-
-def played_as_recorded(recgate):
-    """Give what the clients would have seen if the recordings are right."""
-    hashes = [
-        entry["sha256"]
-        for session in recgate.rows("sessions", "--target", "prod-web")
-        for entry in recgate.rows("show", session["id"])
-        if entry["kind"] == "file"
-    ]
-    (hit,) = recgate.rows("search", "table:customers")
-    entries = recgate.rows("show", hit["session"], "--entry", str(hit["entry"]), "--rows")
-    (rows,) = [entry for entry in entries if entry["kind"] == "rows"]
-    return Played(result=[rows["columns"], *rows["rows"]], sha256=hashes[0], sessions=6)
 
 
 def wrong(played):

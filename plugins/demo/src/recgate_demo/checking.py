@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from recgate_demo.answers import (
-    DROPS,
     Result,
+    Statement,
     dropped_databases,
-    entry_number,
     moment,
     result_of,
     table,
@@ -19,52 +18,53 @@ from recgate_demo.gate import Recgate
 from recgate_demo.playing import ANSWER, COMMAND, DROP, SELECT, TYPED, Played
 from recgate_demo.processes import wait_until
 
-__all__ = ["check_recordings", "everything_sealed"]
+__all__ = ["check_recordings"]
 
 SEAL: Final = 60.0  # seconds for every session to be sealed and indexed; one is usual
 INDEX: Final = 20.0  # seconds until what was sealed can be found
 SHOWN_ROWS: Final = 10
 
 
-def everything_sealed(recgate: Recgate, expected: int) -> bool:
-    """Wait until there are `expected` sessions and all are sealed; say whether it came to that."""
-
-    def sealed() -> bool:
-        sessions = recgate.rows("sessions")
-        return len(sessions) >= expected and all(row["status"] == "sealed" for row in sessions)
-
-    return wait_until(sealed, SEAL)
+Check = Callable[[Recgate, Played, Callable[[str], None]], None]
 
 
 def check_recordings(recgate: Recgate, played: Played, say: Callable[[str], None]) -> None:
     """Ask the questions and add to `played` whether the answers are right."""
-    checks: list[Callable[[Recgate, Played, Callable[[str], None]], None]] = [
-        _who_dropped_it,
-        _what_was_returned,
-        _what_was_typed,
-        _what_was_copied,
-        _everything_verifies,
-    ]
+    checks: dict[str, Check] = {
+        "is every session sealed?": _all_sealed,
+        "who ran the DROP DATABASE?": _who_dropped_it,
+        "what data did that query return?": _what_was_returned,
+        "what was done on prod-web?": _what_was_done,
+        "does everything verify?": _everything_verifies,
+    }
     say("asking the recordings …")
-    if not everything_sealed(recgate, played.sessions):
-        statuses = [f"{row['user']} {row['target']} {row['status']}" for row in recgate.rows("sessions")]
-        played.check(
-            "every session is sealed", False, f"{played.sessions} expected, there are: {'; '.join(statuses)}"
-        )
-    else:
-        played.check("every session is sealed", True, f"{played.sessions} sessions")
-    for check in checks:
+    for question, check in checks.items():
         try:
             check(recgate, played, say)
         except (DemoError, KeyError, TypeError, ValueError) as exc:
             # An answer of another shape is a wrong answer, and the next question is still asked.
-            name = check.__name__.strip("_").replace("_", " ")
-            played.check(name, False, f"{type(exc).__name__}: {exc}")
+            played.check(question, False, f"{type(exc).__name__}: {exc}")
+
+
+def _all_sealed(recgate: Recgate, played: Played, say: Callable[[str], None]) -> None:
+    there: list[str] = []
+
+    def sealed() -> bool:
+        there[:] = [str(row["status"]) for row in recgate.rows("sessions")]
+        return len(there) >= played.sessions and set(there) == {"sealed"}
+
+    ok = wait_until(sealed, SEAL)
+    played.check("is every session sealed?", ok, f"{there.count('sealed')} of {played.sessions} sessions are")
 
 
 def _who_dropped_it(recgate: Recgate, played: Played, say: Callable[[str], None]) -> None:
-    wait_until(lambda: bool(recgate.rows("search", DROPS)), INDEX)
-    found = dropped_databases(recgate)
+    found: list[Statement] = []
+
+    def indexed() -> bool:
+        found[:] = dropped_databases(recgate)
+        return bool(found)
+
+    wait_until(indexed, INDEX)
     answer = "; ".join(
         f"{each.user}, on {each.target}, at {moment(each.when)}: {each.text} "
         f"(session {each.session}, entry {each.entry})"
@@ -102,35 +102,22 @@ def _what_was_returned(recgate: Recgate, played: Played, say: Callable[[str], No
         say(f"  {line}")
 
 
-def _what_was_typed(recgate: Recgate, played: Played, say: Callable[[str], None]) -> None:
-    commands: dict[str, Any] = {}
-    shown = ""
-    for session in recgate.rows("sessions", "--target", "prod-web", "--user", "alice"):
-        for entry in recgate.rows("show", str(session["id"])):
-            if entry["kind"] == "shell":
-                commands[str(entry["command"])] = entry.get("exit")
-            elif entry["kind"] == "screen":
-                shown += str(entry["text"])
-    typed = [line for line in TYPED if line in commands]
+def _what_was_done(recgate: Recgate, played: Played, say: Callable[[str], None]) -> None:
+    sessions = recgate.rows("sessions", "--target", "prod-web", "--user", "alice")
+    entries = [entry for session in sessions for entry in recgate.rows("show", str(session["id"]))]
+    exits = {str(entry["command"]): entry.get("exit") for entry in entries if entry["kind"] == "shell"}
+    typed = [line for line in TYPED if line in exits]
     played.check("what was typed into the shell?", len(typed) == len(TYPED), ", ".join(typed) or "nothing")
+    shown = "".join(str(entry["text"]) for entry in entries if entry["kind"] == "screen")
     answer = ANSWER.search(shown)
     seen = f"{len(shown)} characters, the answer 42 {'among' if answer else 'not among'} them"
     played.check("what did the shell show?", answer is not None, seen)
-    status = commands.get(COMMAND)
+    status = exits.get(COMMAND)
     played.check("which command ran, and how did it end?", status == 3, f"{COMMAND} → {status}")
-
-
-def _what_was_copied(recgate: Recgate, played: Played, say: Callable[[str], None]) -> None:
-    found: list[str] = []
-    right: set[str] = set()
-    for session in recgate.rows("sessions", "--target", "prod-web", "--user", "alice"):
-        for entry in recgate.rows("show", str(session["id"])):
-            if entry["kind"] == "file" and "sha256" in entry:
-                number = entry_number(entry)
-                found.append(f"{entry['direction']} {entry['path']} {entry['size']} bytes (entry {number})")
-                if entry["sha256"] == played.sha256:
-                    right.add(str(entry["direction"]))
-    played.check("which files were copied, by SHA-256?", len(right) == 2, "; ".join(found) or "none")
+    files = [entry for entry in entries if entry["kind"] == "file"]
+    right = {str(entry["direction"]) for entry in files if entry.get("sha256") == played.sha256}
+    found = "; ".join(f"{entry['direction']} {entry['path']} {entry['size']} bytes" for entry in files)
+    played.check("which files were copied, by SHA-256?", len(right) == 2, found or "none")
 
 
 def _everything_verifies(recgate: Recgate, played: Played, say: Callable[[str], None]) -> None:
