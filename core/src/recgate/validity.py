@@ -1,4 +1,4 @@
-"""End sessions whose ground has gone: credential expired or revoked, user or target removed from `allow:`.
+"""End sessions whose ground has gone: credential expired or revoked, access withdrawn, nobody there any more.
 
 One task for all sessions. It asks every `limits.recheck` seconds, so that within 30 s of what the gateway
 can learn the session is over (threat 6).
@@ -7,6 +7,7 @@ can learn the session is over (threat 6).
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -23,22 +24,46 @@ __all__ = ["end_invalid_sessions"]
 ASK_TIMEOUT: Final = 10.0  # seconds for an identity source to answer; no answer ends the session (law 3)
 EXPIRED: Final = "the credential has expired"
 LASTED: Final = "the session has lasted as long as it may"
+IDLE: Final = "nothing was sent either way for as long as is allowed"
 
 log = structlog.get_logger("recgate.validity")
 
 
 async def end_invalid_sessions(gateway: Gateway) -> None:
     """Check every live session again and again until cancelled."""
+    quiet = _Quiet()
     while True:
         await trio.sleep(gateway.config.limits.recheck)
+        quiet.forget(gateway.live)
         for session in tuple(gateway.live.values()):
-            reason = await why_invalid(gateway, session)
+            reason = quiet.reason(session, gateway.config.limits.idle_timeout, trio.current_time())
+            reason = reason or await why_invalid(gateway, session)
             if reason:
-                code = "expired" if reason in (EXPIRED, LASTED) else "revoked"
+                code = "expired" if reason in (EXPIRED, LASTED, IDLE) else "revoked"
                 gateway.audit.emit(
                     "session.ended", session=session.id, user=session.principal.name, reason=reason
                 )
                 session.end(Denied(f"{reason}; sign in again", code, session.id))
+
+
+class _Quiet:
+    """Remembers since when each session's wire counters have stood still."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, tuple[int, float]] = {}
+
+    def reason(self, session: Session, limit: float | None, now: float) -> str:
+        """Say that a session has been idle for `limit` seconds, or ""."""
+        total = sum(session.wire.data)
+        before, since = self._since.get(session.id, (-1, now))
+        if total != before:
+            since = now
+        self._since[session.id] = (total, since)
+        return IDLE if limit is not None and now - since >= limit else ""
+
+    def forget(self, live: Mapping[str, Session]) -> None:
+        """Drop sessions that are over."""
+        self._since = {session: seen for session, seen in self._since.items() if session in live}
 
 
 async def why_invalid(gateway: Gateway, session: Session) -> str:

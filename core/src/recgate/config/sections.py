@@ -87,14 +87,11 @@ class LimitSettings(Settings):
     max_sessions: int = Field(default=5_000, ge=1, le=1_000_000)
     dial_timeout: Duration = 10.0
     vault_timeout: Duration = 15.0
-    seal_timeout: Duration = 30.0
     shutdown_timeout: Duration = 30.0
     # 30 s is the longest that a revoked credential may go on working (threat 6).
     recheck: Annotated[Duration, Field(gt=0, le=30)] = 10.0
     idle_timeout: Duration | None = None
     session_timeout: Duration | None = None
-    login_failures: int = Field(default=10, ge=1, le=10_000)
-    login_window: Duration = 60.0
 
 
 class RecordingSettings(Settings):
