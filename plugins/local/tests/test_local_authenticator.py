@@ -589,7 +589,9 @@ async def test_a_directory_that_cannot_be_asked_is_a_no(gate):
     _, text = gate.token()
     principal = await gate.who(password(text))
     assert principal is not None
+    (gate.directory / "local.sqlite").unlink()
     (gate.directory / "local.sqlite").write_bytes(b"this is no database" * 100)
+    (gate.directory / "local.sqlite").chmod(0o600)
 
     assert "file is not a database" in await gate.refused(password(text))
     assert not await gate.local.still_valid(principal)

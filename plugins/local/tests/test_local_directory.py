@@ -165,6 +165,54 @@ def test_what_one_writes_another_sees_at_once(database):
         assert users.exists(connection, "alice")
 
 
+def test_a_file_put_in_place_of_another_is_what_counts(database, tmp_path):
+    change(database, users.add, "alice", [], 1.0)
+    backup = Database(tmp_path / "backup.sqlite")
+    change(backup, users.add, "bob", [], 1.0)
+    with database.reading() as connection:
+        assert users.exists(connection, "alice")
+    backup.close()
+    for suffix in ("-wal", "-shm"):
+        database.path.with_name(database.path.name + suffix).unlink(missing_ok=True)
+    backup.path.replace(database.path)
+
+    with database.reading() as connection:
+        assert users.exists(connection, "bob")
+        assert not users.exists(connection, "alice")
+
+
+@pytest.mark.parametrize("rights", [0o640, 0o602, 0o666])
+def test_a_file_that_others_may_get_at_is_refused(database, rights):
+    change(database, users.add, "alice", [], 1.0)
+    database.close()
+    database.path.chmod(rights)
+
+    with pytest.raises(DirectoryFailed, match=rf"others may get at it \(mode {rights:04o}\). Run `chmod 600"):
+        change(database, users.add, "bob", [], 1.0)
+    with pytest.raises(DirectoryFailed, match="others may get at it"), database.reading():
+        pass
+
+
+def test_questions_from_many_threads_do_not_mix(database):
+    for number in range(8):
+        change(database, users.add, f"user{number}", [f"group{number}"], 1.0)
+    wrong = []
+
+    def ask(number):
+        for _ in range(100):
+            with database.reading() as connection:
+                if users.groups_of(connection, f"user{number}") != {f"group{number}"}:
+                    wrong.append(number)
+
+    threads = [threading.Thread(target=ask, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert wrong == []
+
+
 def test_many_that_start_together_make_one_directory(tmp_path):
     failures = []
     barrier = threading.Barrier(6)

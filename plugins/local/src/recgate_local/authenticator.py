@@ -46,7 +46,7 @@ USED_EVERY: Final = 60.0  # seconds; "last used" need not be a write for every l
 
 
 class LocalAuthenticator:
-    """The authenticator of `identity: [{local: {}}]`. Every question opens the directory anew, in a thread."""
+    """The authenticator of `identity: [{local: {}}]`. Every question goes to the directory, in a thread."""
 
     def __init__(self, database: Database, keys: GatewayKeys) -> None:
         self._database = database

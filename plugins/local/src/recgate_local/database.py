@@ -1,7 +1,6 @@
-"""The directory's file: SQLite, opened for each question, so that the command line and the gateway share it.
+"""The directory's file: SQLite, so that the command line and the gateway share it while both run.
 
-What `recgate token revoke` commits is what the gateway's next question sees. No connection is kept, so none
-crosses threads and none is left behind.
+What `recgate token revoke` commits is what the gateway's next question sees.
 """
 
 from __future__ import annotations
@@ -9,6 +8,8 @@ from __future__ import annotations
 import os
 import secrets
 import sqlite3
+import stat
+import threading
 from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -71,23 +72,46 @@ CREATE INDEX tokens_by_user ON tokens (user);
 class Database:
     """One SQLite file of mode 0600, made when it is first asked for.
 
+    Questions share one connection, since a gateway asks after every live session's credential every few
+    seconds and opening takes thirty times as long as asking. A transaction has a connection of its own.
+
     Args:
         path: usually `data_dir/local.sqlite`.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock = threading.Lock()
+        self._shared: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+
+    def close(self) -> None:
+        """Let go of the file. The next question opens it again."""
+        with self._lock:
+            self._drop()
+
+    def __del__(self) -> None:
+        self._drop()
+
+    def _drop(self) -> None:
+        if self._shared is not None:
+            self._shared.close()
+            self._shared = None
 
     @contextmanager
     def reading(self) -> Generator[sqlite3.Connection]:
-        """Give a connection for questions. Raises `DirectoryFailed`."""
-        with self._open() as connection:
-            yield connection
+        """Give a connection for questions, to one thread at a time. Raises `DirectoryFailed`."""
+        with self._lock, self._failures():
+            try:
+                yield self._current()
+            except sqlite3.Error:
+                self._drop()
+                raise
 
     @contextmanager
     def writing(self) -> Generator[sqlite3.Connection]:
         """Give a connection inside a transaction, durable when the block ends and undone when it raises."""
-        with self._open() as connection:
+        with self._failures(), closing(self._connect()) as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -96,18 +120,44 @@ class Database:
                 raise
             connection.commit()
 
-    @contextmanager
-    def _open(self) -> Generator[sqlite3.Connection]:
+    def _current(self) -> sqlite3.Connection:
+        """Give the shared connection, opened anew when another file was put in place of the one it reads."""
         try:
-            self._create()
-            with closing(
-                sqlite3.connect(self.path, timeout=BUSY_TIMEOUT, isolation_level=None)
-            ) as connection:
-                connection.row_factory = sqlite3.Row
-                connection.execute("PRAGMA foreign_keys = ON")
-                connection.execute("PRAGMA synchronous = FULL")  # a revocation survives power loss
-                self._migrate(connection)
-                yield connection
+            found = self.path.stat()
+        except FileNotFoundError:
+            found = None
+        if found is None or self._shared is None or self._file != (found.st_dev, found.st_ino):
+            self._drop()
+            self._shared = self._connect()
+            found = self.path.stat()
+            self._file = (found.st_dev, found.st_ino)
+        return self._shared
+
+    def _connect(self) -> sqlite3.Connection:
+        self._create()
+        rights = stat.S_IMODE(self.path.stat().st_mode)
+        if rights & (stat.S_IRWXG | stat.S_IRWXO):
+            # Who can write this file can be anybody; who can read it knows who comes and goes.
+            raise DirectoryFailed(
+                f"{self.path}: others may get at it (mode {rights:04o}). Run `chmod 600 {self.path}`."
+            )
+        connection = sqlite3.connect(
+            self.path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+        )
+        try:
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA synchronous = FULL")  # a revocation survives power loss
+            self._migrate(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    @contextmanager
+    def _failures(self) -> Generator[None]:
+        try:
+            yield
         except sqlite3.Error as exc:
             raise DirectoryFailed(
                 f"{self.path}: {exc}. Check its owner, its rights and the space on its disk."
