@@ -166,7 +166,8 @@ class Gateway:
         """Read the configuration again. A bad file keeps the old one and raises `ConfigurationError`.
 
         Targets, policies, masks, identities and certificates change for sessions that open from now on; live
-        sessions are judged by the new `allow:` lists at the next validity check.
+        sessions are judged by the new `allow:` lists at the next validity check. The event `configuration.loaded`
+        names what differs and waits for a restart.
         """
         registry = self.registry.alone()
         fresh = configuration.load(self._path, registry)
@@ -178,8 +179,9 @@ class Gateway:
         keys = GatewayKeys.of(fresh)
         keys.prepare()
         self.keys, self.certificate = keys, ServerCertificate(keys)
+        waits = configuration.restart_needed(self.config, fresh)
         self._now = _Reloadable(fresh, registry)
-        self.audit.emit("configuration.loaded", configuration=fresh.digest)
+        self.audit.emit("configuration.loaded", configuration=fresh.digest, restart_needed=waits)
 
     # -- sessions --------------------------------------------------------------------------------------
 

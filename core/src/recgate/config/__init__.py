@@ -1,5 +1,6 @@
 """The configuration: one YAML file, read into frozen values, or refused with all that is wrong with it."""
 
+from recgate.config.changes import restart_needed
 from recgate.config.files import ENVIRONMENT, find, load
 from recgate.config.sections import (
     Configuration,
@@ -38,4 +39,5 @@ __all__ = [
     "find",
     "is_loopback",
     "load",
+    "restart_needed",
 ]

@@ -1,0 +1,25 @@
+"""What a reload cannot change: an operator who edits it must be told that it waits for a restart."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from recgate.config.sections import Configuration
+
+__all__ = ["restart_needed"]
+
+# What is opened once: sockets, files, the sealing worker, the log.
+_AT_START: Final = {
+    "listeners": "listeners",
+    "observers": "observers",
+    "recording": "recording",
+    "store": "recording.store",
+    "catalog": "catalog",
+    "search": "search",
+    "log": "log",
+}
+
+
+def restart_needed(old: Configuration, new: Configuration) -> list[str]:
+    """Name the keys that differ and are in force only after a restart."""
+    return [key for name, key in _AT_START.items() if getattr(old, name) != getattr(new, name)]

@@ -1,0 +1,39 @@
+"""Which changes wait for a restart, and which a reload brings into force."""
+
+from pathlib import Path
+
+import pytest
+
+from core.tests.small_plugins import BASE, everything
+from core.tests.test_gateway import house, write
+from recgate.config import restart_needed
+from recgate.config.reading import read_configuration
+from recgate.plugins import Registry
+
+
+def read(text):
+    return read_configuration(text, "f", Path("/etc/recgate"), Registry(everything(), path=[]), None)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "keys"),
+    [
+        ("7000", "7001", ["listeners"]),
+        ("store: {mem: {}}", "store: {mem: {}}, durability: synced", ["recording"]),
+        ("gateway:", "log: {level: debug}\ngateway:", ["log"]),
+        ("gateway:", "observers: []\ngateway:", ["observers"]),
+        ("gateway:", "targets: [{name: t, protocol: tiny, address: a}]\ngateway:", []),
+        ("gateway:", "limits: {recheck: 1s}\ngateway:", []),
+        ("7000", "7000", []),
+    ],
+)
+def test_what_waits_for_a_restart(old, new, keys):
+    assert restart_needed(read(BASE), read(BASE.replace(old, new))) == keys
+
+
+async def test_the_audit_trail_says_what_a_reload_left(tmp_path):
+    async with house(tmp_path) as home:
+        write(home.path, home.target.port, log={"level": "debug"})
+        home.gateway.reload()
+
+        assert (await home.event("configuration.loaded"))["restart_needed"] == ["log"]
