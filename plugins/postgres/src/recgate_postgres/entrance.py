@@ -225,7 +225,7 @@ class Entrance:
         body = self._answer_body()
         if body is None:
             return NEED_DATA
-        if body.find(0) != len(body) - 1:
+        if not body or body.find(0) != len(body) - 1:
             raise RemoteProtocolError("invalid password packet", hint="08P01")
         self._proved = True
         return Login(self._name, PasswordEvidence(Secret(body[:-1])))

@@ -78,6 +78,7 @@ class TargetTls:
         if isinstance(reply, TlsDone):
             if len(self.reader):
                 raise LocalProtocolError("plaintext was read while TLS began")
+            self._ask = None
             self.done = self.encrypted = True
             self.binding = reply.channel_binding
         elif not isinstance(reply, Denied):
