@@ -257,6 +257,101 @@ async def test_a_backlog_above_the_quota_stops_reading_and_opening(ground, monke
         assert recorder.sealed
 
 
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of eight MiB, of its own."""
+    place = tmp_path / "small"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)], check=True)
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+async def test_a_full_disk_ends_sessions_and_all_that_went_on_is_sealed_when_there_is_space(
+    small_disk, monkeypatch, ground
+):
+    """Journal and store on one disk that fills up."""
+    monkeypatch.setattr(service_module, "RETRY_FIRST", 0.01)
+    monkeypatch.setattr("recgate.recording.recorder.CLOSE_LIMIT", 0.1)
+    ground = Ground(small_disk)
+    filler = small_disk / "filler"
+    async with ground.service() as service:
+        recorder = service.open(opened())
+        recorder.append(CLIENT, "F", b"forwarded")
+        use_up(small_disk, filler)
+        accepted = append_until_refused(recorder)
+        with pytest.raises(RecordingFailed, match=r"no space left; add|has no space left"):
+            service.check()
+        await recorder.close({"reason": "recording"})
+        assert not recorder.sealed
+        filler.unlink()
+        while not recorder.sealed:
+            await service.changed()
+        service.check()
+    (segment,) = ground.segments(recorder.session_id)
+    frames = list(segment.frames())
+    assert [frame.data for frame in frames[1:-1]] == [b"forwarded", *accepted]
+    assert segment.seal.end is not None
+    assert (frames[-1].kind, segment.seal.end.reason) == ("closed", "recording")
+    assert segment.seal.recovered is None
+
+
+def use_up(disk, filler):
+    """Take the last byte of a file system."""
+    with open(filler, "wb", buffering=0) as file:
+        while os.statvfs(disk).f_bavail:
+            file.write(bytes(4096))
+
+
+def append_until_refused(recorder):
+    """Give what was accepted, and so forwarded."""
+    accepted = []
+    with pytest.raises(RecordingFailed, match="free or add space"):  # noqa: PT012 - it is the loop that ends so
+        while True:
+            data = os.urandom(1500)
+            recorder.append(CLIENT, "F", data)
+            accepted.append(data)
+    return accepted
+
+
+@pytest.mark.parametrize("frames", [0, 1])
+async def test_a_session_of_an_instant_is_whole(ground, frames):
+    async with ground.service() as service:
+        recorders = [service.open(opened()) for _ in range(20)]
+        for recorder in recorders:
+            for _ in range(frames):
+                recorder.append(CLIENT, "F", b"x")
+        async with trio.open_nursery() as nursery:
+            for recorder in recorders:
+                nursery.start_soon(recorder.close, {"reason": "x"})
+        assert all(recorder.sealed for recorder in recorders)
+    assert all(len(ground.frames(recorder.session_id)) == 2 + frames for recorder in recorders)
+
+
+@pytest.mark.soak
+async def test_memory_stays_flat_over_four_gigabytes(ground):
+    """Of the gateway and of its worker, within 32 MiB of what they had after the first hundredth."""
+    async with ground.service() as service:
+        recorder = service.open(opened())
+        block = os.urandom(1 << 20)
+        resident: list[tuple[int, int]] = []
+        for number in range(4 << 14):
+            recorder.append(number % 2, "F", block[number % 1000 : number % 1000 + (1 << 16)])
+            if recorder.full:
+                await recorder.room()
+            if number % 655 == 654:
+                await trio.lowlevel.checkpoint()
+                resident.append((rss(os.getpid()), rss(service._worker.pid)))
+        for first, last in zip(resident[4], resident[-1], strict=True):
+            assert last - first < 32 << 20, (resident[4], resident[-1])
+        await recorder.close({"reason": "x"})
+
+
+def rss(pid):
+    """Give a process's resident memory in bytes."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 async def test_synced_frames_are_on_disk_before_they_go_on(ground, monkeypatch):
     synced = []
     real = os.fdatasync

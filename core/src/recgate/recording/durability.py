@@ -13,7 +13,7 @@ from recgate.recording.journal import Journal
 __all__ = ["GroupCommit"]
 
 # Syncs of one round that run side by side: the file system commits them together, so more gains little.
-PARALLEL: Final = 4
+PARALLEL: Final = 8
 
 
 class GroupCommit:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,6 +46,8 @@ from recgate.sansio.frames import GATEWAY, Frame
 __all__ = ["Journal", "Part"]
 
 _NEVER: Final = 1 << 63
+_NONCE: Final = struct.Struct(">Q").pack
+_HEAD: Final = RECORD_HEAD.pack
 _PART_NS: Final = PART_SECONDS * 1_000_000_000
 # Above this a second buffer for the kernel is cheaper than copying record and head together.
 _COPY_BELOW: Final = 16 << 10
@@ -82,6 +85,7 @@ class Journal:
         "_body",
         "_clock",
         "_due",
+        "_encode",
         "_encoder",
         "_encrypt",
         "_fd",
@@ -113,6 +117,7 @@ class Journal:
         self._keep_old = synced
         self._encrypt = AESGCM(keys.records).encrypt
         self._encoder = FrameEncoder()
+        self._encode = self._encoder.encode
         self._clock = time.monotonic_ns
         self._opened = self._clock()
         self._head = head
@@ -173,10 +178,34 @@ class Journal:
         now = self._clock()
         if self._size >= PART_BYTES or now >= self._due:
             self.rotate()
+        length = len(data)
+        if length > _COPY_BELOW or self.failure:
+            self._append_large(now, side, kind, data, channel)
+            return
+        # What `_write` does, in line: a call less for every read of every session.
+        seq, count = self._seq, self._records
+        self._records = count + 1
+        frame = self._encode(seq, (now - self._opened) // 1000, side, kind, data, channel)
+        body = self._encrypt(self._prefix + _NONCE(count), frame, None)
+        record = _HEAD(len(body), crc32c(body)) + body
+        length = len(record)
+        try:
+            written = os.write(self._fd, record)
+            if written != length:
+                self._write_rest(record[written:])
+        except OSError as error:
+            self._poison(error)
+        self._size += length
+        self.writes += 1
+        self._seq = seq + 1
+        if self._due == _NEVER:
+            self._due = now + _PART_NS
+
+    def _append_large(self, now: int, side: int, kind: str, data: bytes, channel: int) -> None:
         if len(data) > MAX_DATA:
             raise RecordingFailed(f"a frame of {len(data)} bytes is above the limit of {MAX_DATA}")
         seq = self._seq
-        self._write(self._encoder.encode(seq, (now - self._opened) // 1000, side, kind, data, channel))
+        self._write(self._encode(seq, (now - self._opened) // 1000, side, kind, data, channel))
         self._seq = seq + 1
         if self._due == _NEVER:
             self._due = now + _PART_NS

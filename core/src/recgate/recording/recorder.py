@@ -45,10 +45,7 @@ class AppendAll(Protocol):
 class Sealing(Protocol):
     """What a recorder needs of the service that it belongs to."""
 
-    @property
-    def over(self) -> bool:
-        """The backlog of all sessions is above the quota."""
-        ...
+    over: bool  # the backlog of all sessions is above the quota
 
     def wanted(self, recorder: Recorder) -> None:
         """A part waits for its seal."""

@@ -59,6 +59,7 @@ class RecordingService:
         self.plan = plan
         self.store = store
         self.recorders: dict[str, Recorder] = {}
+        self.over = False  # the backlog of all sessions is above the quota; asked at every read
         self.recovered: Callable[[str, Mapping[str, object]], None] | None = None
         self._commit = GroupCommit()
         self._worker: SealingWorker | None = None
@@ -172,14 +173,9 @@ class RecordingService:
 
     # -- what recorders ask (recorder.Sealing) -----------------------------------------------------------
 
-    @property
-    def over(self) -> bool:
-        """The backlog of all sessions is above the quota."""
-        return self._backlog >= self.plan.quota
-
     def wanted(self, recorder: Recorder) -> None:
         """A part waits for its seal: see to it that somebody has it sealed."""
-        self._backlog += recorder.unsealed[-1].part.size
+        self._weigh(recorder.unsealed[-1].part.size)
         if recorder.session_id not in self._sealing:
             self._sealing.add(recorder.session_id)
             self._nursery.start_soon(self._seal, recorder)
@@ -202,6 +198,10 @@ class RecordingService:
         if journal.retired:
             self._commit.collect(journal)
 
+    def _weigh(self, added: int) -> None:
+        self._backlog += added
+        self.over = self._backlog >= self.plan.quota
+
     def _tell(self) -> None:
         self._changed.set()
         self._changed = trio.Event()
@@ -222,7 +222,7 @@ class RecordingService:
         while recorder.unsealed and not recorder.lost:
             parts = recorder.next_parts()
             if await self._seal_parts(recorder, parts):
-                self._backlog -= sum(each.part.size for each in parts)
+                self._weigh(-sum(each.part.size for each in parts))
                 recorder.took(parts)
                 self._tell()
         self._sealing.discard(recorder.session_id)
@@ -265,7 +265,7 @@ class RecordingService:
         if recorder.lost:
             return
         log.error("recording.lost", session=recorder.session_id, reason=why)
-        self._backlog -= recorder.backlog
+        self._weigh(-recorder.backlog)
         recorder.fail(why)
         self._tell()
 
