@@ -77,6 +77,7 @@ def who(name, *groups):
 
 
 def test_a_target_is_closed_to_everybody_whom_allow_does_not_name():
+    """Law 3 and threat 5: nobody is let in by default, and nobody by half a name."""
     config = read(
         BASE
         + """
@@ -327,6 +328,7 @@ def test_what_is_no_mapping_is_refused(text):
     ["bob", "user:", "user: x", "user:x ", "group:a\u200bb", "role:x", "USER:x", "*", "group:" + "x" * 300],
 )
 def test_allow_entries_that_are_refused(entry):
+    """Threat 5."""
     text = BASE + f'targets: [{{name: t, protocol: tiny, address: a, allow: ["{entry}"]}}]\n'
 
     assert any("targets[0].allow[0]: " in found for found in problems(text))
@@ -336,6 +338,7 @@ def test_allow_entries_that_are_refused(entry):
     "name", ["Prod", "-x", "a+b", "a/b", "../x", "a\\0b", "\uff41", "x" * 64, "", "a\\n"]
 )
 def test_target_names_that_are_refused(name):
+    """Threats 5 and 24."""
     assert any(
         "targets[0].name" in p
         for p in problems(BASE + f'targets: [{{name: "{name}", protocol: tiny, address: a}}]\n')

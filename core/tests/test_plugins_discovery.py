@@ -59,6 +59,7 @@ def test_an_installed_plugin_is_loaded_when_it_is_named(site):
 
 
 def test_two_distributions_with_one_entry_point_name_are_refused(site):
+    """Threat 36."""
     install(site, "vendor-one", "tiny_one", GOOD)
     install(site, "vendor-two", "tiny_two", GOOD, version="3")
 

@@ -127,6 +127,7 @@ def test_a_hook_with_arguments_that_it_cannot_be_given_is_refused():
     [(2, "Install an older"), (0, "Install a newer"), ("1", "Install a newer"), (True, "Install")],
 )
 def test_a_plugin_for_another_api_is_refused(api, advice):
+    """Threat 37."""
     text = refusal(bad=plugin("bad", api=api))
 
     assert f"plugin bad (in-process 0) was built for plugin API {api!r}, and this gateway has 1." in text
@@ -138,6 +139,7 @@ def test_a_plugin_that_does_not_say_its_api_is_refused():
 
 
 def test_two_plugins_that_claim_one_protocol_are_refused():
+    """Threat 36."""
     one = plugin("one", recgate_protocols=[tiny_provider("tiny")])
     two = plugin("two", recgate_protocols=[tiny_provider("other"), tiny_provider("tiny")])
 
@@ -176,6 +178,8 @@ def test_two_plugins_that_claim_one_key_are_refused():
 
 
 def test_an_exception_in_a_hook_refuses_the_plugin():
+    """Threat 35."""
+
     def recgate_protocols():
         raise ZeroDivisionError("by design")
 
@@ -198,6 +202,7 @@ def test_an_exception_in_a_hook_refuses_the_plugin():
     ],
 )
 def test_a_hook_that_returns_the_wrong_type_is_refused(value, what):
+    """Threat 35."""
     text = refusal(bad=plugin("bad", recgate_protocols=value))
 
     assert f"plugin bad (in-process 0): recgate_protocols {what}" in text
@@ -236,6 +241,7 @@ class AsyncPolicy:
     ],
 )
 def test_what_lacks_a_method_is_found_at_start_and_not_in_a_session(hook, value, what):
+    """Threat 35."""
     assert what in fault_in(hook, value)
 
 
@@ -261,6 +267,7 @@ def test_stores_are_told_apart_by_their_shape():
 
 
 def test_a_wrong_object_is_not_quoted(configured):
+    """Law 4."""
     _, registry = configured({"safe": plugin("safe", recgate_vaults=["hunter2-secret"])})
 
     with pytest.raises(PluginError, match="gave a str where Vault is expected") as refused:
@@ -269,6 +276,7 @@ def test_a_wrong_object_is_not_quoted(configured):
 
 
 def test_a_policy_hook_that_forgot_its_return_is_not_no_policy(configured):
+    """Law 3 and threat 35."""
     _, registry = configured({"idp": plugin("idp", recgate_policies=hookimpl(lambda config: None))})
 
     with pytest.raises(PluginError, match="recgate_policies failed with TypeError"):

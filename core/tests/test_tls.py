@@ -72,11 +72,13 @@ def test_verify_full_takes_the_right_certificate_under_the_right_name(keys):
 
 
 def test_verify_full_refuses_another_name(keys):
+    """Threat 10."""
     with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
         handshake(shown(keys), asked("verify-full", ca=keys.ca_file), "db.internal")
 
 
 def test_verify_ca_takes_another_name_and_no_other_authority(keys, stranger):
+    """Threat 10."""
     handshake(shown(keys), asked("verify-ca", ca=keys.ca_file), "db.internal")
     with pytest.raises(ssl.SSLCertVerificationError):
         handshake(shown(stranger), asked("verify-ca", ca=keys.ca_file))
@@ -106,6 +108,7 @@ def only(context: ssl.SSLContext, version: ssl.TLSVersion) -> ssl.SSLContext:
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
 def test_old_versions_are_refused_by_both_sides(keys, version):
+    """Threat 10."""
     old_client = only(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), version)
     old_client.check_hostname, old_client.verify_mode = False, ssl.CERT_NONE
     old_server = only(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), version)

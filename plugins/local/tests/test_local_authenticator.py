@@ -171,6 +171,7 @@ async def test_a_token_without_end_has_none(gate):
     ],
 )
 async def test_the_claimed_name_is_the_credentials_exactly(gate, claimed):
+    """Threat 5: variants in case, Unicode and blanks are somebody else."""
     gate.change(users.add, "bob", [], time.time())
     _, text = gate.token()
 
@@ -307,6 +308,7 @@ async def test_a_certificate_that_we_did_not_make_is_refused_even_under_our_key(
 
 @pytest.mark.parametrize("principal", ["bob", "Alice", "alice ", "\uff41lice"])
 async def test_a_known_serial_for_somebody_else_is_refused(gate, principal):
+    """Threat 5, for who has the authority's key."""
     issued, _ = signed(gate)
     gate.change(users.add, "bob", [], time.time())
     forged = by_ssh_keygen(gate, "-n", principal, "-z", issued.serial)
@@ -316,7 +318,7 @@ async def test_a_known_serial_for_somebody_else_is_refused(gate, principal):
 
 
 async def test_a_comma_in_a_principal_stays_one_name(gate):
-    # CVE-2026-35414: one principal `alice,bob`, which ssh-keygen itself cannot be made to write.
+    """Threat 5, CVE-2026-35414: one principal `alice,bob`, which ssh-keygen itself cannot be made to write."""
     from cryptography.hazmat.primitives import serialization
 
     now = int(time.time())
@@ -444,6 +446,7 @@ def test_the_verifier_is_that_of_rfc_7677():
     "name", ["mallory", "", "Alice", "alice ", "a\0b", "\ud800", "x" * 10_000, "'; DROP TABLE users; --"]
 )
 async def test_a_stranger_cannot_tell_a_user_from_nobody(gate, name):
+    """Threat 7: names cannot be found by asking for salts."""
     gate.token(scram=True)
     real = await gate.local.scram_keys(LoginName("t", "alice"), CONNECTION)
     first = await gate.local.scram_keys(LoginName("t", name), CONNECTION)
@@ -522,6 +525,7 @@ async def test_a_credential_stands_until_it_or_its_user_goes(gate, kind):
 
 @pytest.mark.parametrize("kind", ["token", "key", "certificate", "scram"])
 async def test_a_group_that_was_taken_away_ends_it(gate, kind):
+    """Threat 6."""
     principal = (await principals(gate))[kind]
     gate.change(users.add, "alice", ["more"], time.time())
     assert await gate.local.still_valid(principal)
@@ -531,6 +535,7 @@ async def test_a_group_that_was_taken_away_ends_it(gate, kind):
 
 
 async def test_revoking_ends_it(gate):
+    """Threat 6."""
     found = await principals(gate)
     gate.change(tokens.revoke, found["token"].credential_id.removeprefix("token:"), time.time())
     gate.change(tokens.revoke, found["scram"].credential_id.removeprefix("token:"), time.time())
@@ -586,6 +591,7 @@ async def test_the_directory_knows_its_users(gate):
 
 
 async def test_a_directory_that_cannot_be_asked_is_a_no(gate):
+    """Law 3."""
     _, text = gate.token()
     principal = await gate.who(password(text))
     assert principal is not None

@@ -54,6 +54,7 @@ def test_names_that_users_may_have(name):
     ],
 )
 def test_names_that_users_may_not_have(name):
+    """Threats 5 and 24."""
     with pytest.raises(Refused, match="cannot be a user"):
         check_user(name)
     assert not could_be_user(name)
@@ -70,6 +71,7 @@ def test_names_of_groups(name):
 
 
 def test_what_is_refused_cannot_play_with_the_terminal():
+    """Threat 24."""
     with pytest.raises(Refused) as refused:
         check_user("a\x1b[2J\u202e")
 
@@ -77,6 +79,7 @@ def test_what_is_refused_cannot_play_with_the_terminal():
 
 
 def test_a_user_that_differs_only_in_case_is_refused(database):
+    """Threat 5."""
     change(database, users.add, "alice", [], 1.0)
 
     with pytest.raises(Refused, match="Alice differs from the user alice only in case"):
@@ -116,6 +119,7 @@ def test_removing_a_user_removes_every_way_in(database):
 
 
 def test_a_tokens_text_is_nowhere_in_the_file(database):
+    """Law 4."""
     change(database, users.add, "alice", [], 1.0)
     _, text = change(database, tokens.issue, tokens.Wish("alice", scram=True, label="ci"), 1.0)
 

@@ -66,6 +66,7 @@ def test_before_anything_is_kept_there_is_nothing(sealed):
 
 
 def test_neither_secrets_nor_user_names_are_in_the_file(sealed):
+    """Law 4."""
     sealed.put("prod-db", APP)
     content = sealed.path.read_bytes()
 
@@ -87,6 +88,7 @@ def test_the_same_content_is_never_sealed_alike(sealed):
 
 @pytest.mark.parametrize("name", ["", " a", "a ", "a\nb", "a\0", "x" * 201, "a\u202eb"])
 def test_names_that_are_refused(sealed, name):
+    """Threat 24."""
     assert "a secret's name has 1 to 200 printable characters" in refusal(sealed.put, name, APP)
     assert not sealed.path.exists()
 

@@ -27,6 +27,7 @@ def vault(file):
 
 
 async def test_a_lease_lends_the_credential_and_shows_it_to_nobody(vault):
+    """Law 4."""
     lease = await vault.lease("prod-db", ALICE, TARGET, "session-1")
 
     assert vault.name == "hv"
