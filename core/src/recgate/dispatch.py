@@ -9,7 +9,7 @@ from recgate.decisions import ALLOW, Decision, Effect
 from recgate.providers import Policy, PolicyRequest, Stage
 from recgate.sansio.frames import Frame
 
-__all__ = ["broadcast", "deny_overrides", "first_answer", "pipeline"]
+__all__ = ["allow_all", "broadcast", "deny_overrides", "first_answer", "pipeline"]
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -32,7 +32,7 @@ def deny_overrides(policies: Sequence[Policy]) -> Callable[[PolicyRequest], Deci
     """Combine policies: a deny outweighs a hold, a hold outweighs an allow; an exception is a deny."""
     compiled = tuple(policies)
     if not compiled:
-        return _allow
+        return allow_all
 
     def decide(request: PolicyRequest) -> Decision:
         held: Decision | None = None
@@ -59,7 +59,8 @@ def deny_overrides(policies: Sequence[Policy]) -> Callable[[PolicyRequest], Deci
     return decide
 
 
-def _allow(request: PolicyRequest) -> Decision:
+def allow_all(request: PolicyRequest) -> Decision:
+    """Combine no policies at all: a target's `allow:` is the allow."""
     return ALLOW
 
 

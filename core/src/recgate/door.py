@@ -20,6 +20,7 @@ from recgate.dispatch import deny_overrides, first_answer, pipeline
 from recgate.errors import (
     AccessDenied,
     AuthenticationFailed,
+    LocalProtocolError,
     RecgateError,
     RecordingFailed,
     UpstreamFailed,
@@ -70,6 +71,7 @@ class Door:
         self.settings: TargetSettings | None = None
         self.lease: Lease | None = None
         self._vault: Vault | None = None
+        self._opened_once = False
         self._keeper = trio.CancelScope()
         self._arrived = trio.current_time()
 
@@ -160,6 +162,9 @@ class Door:
         Raises `AccessDenied`, `RecordingFailed` or `VaultFailed`. Once it returned, or once the recording was open,
         `finish` must be called; cancellation in between leaves an open recording that `finish` seals.
         """
+        if self._opened_once:
+            raise LocalProtocolError("a door opens one session")
+        self._opened_once = True
         settings = self._target(who)
         session = self._record_from_now(who, settings, details)
         request = Request("session", settings.info.name, details=dict(details))

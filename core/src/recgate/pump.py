@@ -24,7 +24,8 @@ from recgate.errors import (
     UpstreamFailed,
     VaultFailed,
 )
-from recgate.sansio.asks import NEED_DATA, PAUSED, Ask, Denied, PeerClosed
+from recgate.lane import Drain, Durable, Step, Undecided, lane
+from recgate.sansio.asks import NEED_DATA, PAUSED, Ask, Denied, Event, NeedData, Paused, PeerClosed
 from recgate.sansio.frames import CLIENT, UPSTREAM, Frame, Side
 from recgate.sansio.relay import Relay
 from recgate.session import Session
@@ -57,9 +58,10 @@ class Pump:
         self.wires: dict[Side, Wire] = {CLIENT: client}
         self.session: Session | None = None
         self.reason = ""
-        self._switchboard = Switchboard(self, deadline)
+        self.switchboard = Switchboard(self, deadline)
         self._closed: set[Side] = set()
-        self._paused: dict[Side, trio.Event] = {}
+        self.paused: dict[Side, trio.Event] = {}
+        self._lanes: dict[Side, Step] = {}
         self._failure: Denied | None = None
         self._scope = trio.CancelScope()
         self._nursery: trio.Nursery | None = None
@@ -129,60 +131,65 @@ class Pump:
         return self.session.id if self.session is not None else ""
 
     async def _read(self, side: Side) -> None:
-        wire, relay, recorder = self.wires[side], self.relay, None
+        wire, relay = self.wires[side], self.relay
 
-        def step(data: bytes) -> object:
-            """One read of the usual kind; None while nothing needs waiting for."""
+        def first(data: bytes, /) -> object:
+            """One read while there is no session yet; None while nothing needs waiting for."""
             relay.receive_data(side, data)
-            rest = self._turn(side)
-            if rest is not NEED_DATA:
-                return rest
-            return NEED_DATA if recorder is not None and recorder.full else None
+            rest = self.turn(side, relay.next_event(side), [])
+            if rest is NEED_DATA:
+                return None if data else PeerClosed(side)
+            return rest
 
-        rest = self._turn(side)
+        step: Step = first
+        rest = self.turn(side, relay.next_event(side), [])
         while side not in self._closed:
             if rest is NEED_DATA:
                 if self.session is not None:
-                    recorder = self.session.recorder
+                    step = self._lanes.get(side) or self._lanes.setdefault(
+                        side, lane(self, self.session, side)
+                    )
                     await self.session.room()
                 rest = await self.door.readiness.read(wire, step)
             if rest is not NEED_DATA:
                 await self._between(side, rest)
-                rest = self._turn(side)
+                rest = self.turn(side, relay.next_event(side), [])
         if len(self._closed) < len(self.wires):
             self._scope.deadline = trio.current_time() + LINGER
         else:
             self._scope.cancel()
 
-    def _turn(self, side: Side) -> object:
-        """Handle what the relay has of `side`, without waiting. Gives NEED_DATA, or what must be waited for."""
+    def turn(self, side: Side, event: Event | NeedData | Paused, batch: list[Frame]) -> object:
+        """Handle what the relay has of `side`, without waiting, from `event` on; `batch` is decided on already.
+
+        Gives NEED_DATA, or what must be waited for.
+        """
         next_event = self.relay.next_event
-        batch: list[Frame] = []
         rest: object
         while True:
-            event = next_event(side)
             if not isinstance(event, Frame):
                 rest = event
                 break
             if event.request is not None:
                 decision = self._decide(event)
                 if decision is not None:
-                    rest = _Undecided(event, decision)
+                    rest = Undecided(event, decision)
                     break
             batch.append(event)
+            event = next_event(side)
         if batch:
             session = self.session
             assert session is not None
-            if self._switchboard.connecting:
-                self._switchboard.connected()
+            if self.switchboard.connecting:
+                self.switchboard.connected()
             if session.stages is not None:
                 batch = [session.stages(frame) for frame in batch]
             session.record_frames(batch)
             if session.waits:
-                return _Durable(batch, rest)
+                return Durable(batch, rest)
             self._forward(session, batch)
         behind = self.flush()
-        return _Drain(behind, rest) if behind else rest
+        return Drain(behind, rest) if behind else rest
 
     def _decide(self, frame: Frame) -> Decision | None:
         """Decide on a frame's request; None is a plain allow."""
@@ -206,8 +213,8 @@ class Pump:
             chunks = self.relay.data_to_send(receiver)
             if chunks and not wire.send_now(chunks):
                 behind.append(wire)
-        if self._paused:
-            for event in self._paused.values():
+        if self.paused:
+            for event in self.paused.values():
                 event.set()
         return behind
 
@@ -219,29 +226,33 @@ class Pump:
     # -- between turns ---------------------------------------------------------------------------------
 
     async def _between(self, side: Side, rest: object) -> None:
-        if isinstance(rest, _Durable):
+        if isinstance(rest, Durable):
             session = self.session
             assert session is not None
             await session.recorder.durable()
             self._forward(session, rest.batch)
             await self.settle()
             rest = rest.then
-        elif isinstance(rest, _Drain):
+            if rest is PAUSED:
+                return  # that was before the wait: the relay may have been let go meanwhile, so it is asked again
+        elif isinstance(rest, Drain):
             for wire in rest.behind:
                 await wire.drain()
             rest = rest.then
+            if rest is PAUSED:
+                return
         if rest is NEED_DATA:
             return
         if rest is PAUSED:
-            waiting = self._paused.setdefault(side, trio.Event())
+            waiting = self.paused.setdefault(side, trio.Event())
             await waiting.wait()
-            self._paused.pop(side, None)
-        elif isinstance(rest, _Undecided):
+            self.paused.pop(side, None)
+        elif isinstance(rest, Undecided):
             await self._refuse_or_hold(rest.frame, rest.decision)
         elif isinstance(rest, PeerClosed):
             await self._peer_closed(rest.side)
         else:
-            await self._switchboard.connect(cast("Ask", rest))  # the asks are what is left
+            await self.switchboard.connect(cast("Ask", rest))  # the asks are what is left
             await self.settle()
 
     async def _refuse_or_hold(self, frame: Frame, decision: Decision) -> None:
@@ -272,7 +283,7 @@ class Pump:
     async def _peer_closed(self, side: Side) -> None:
         self._closed.add(side)
         self.reason = self.reason or ("client-closed" if side is CLIENT else "upstream-closed")
-        for event in self._paused.values():
+        for event in self.paused.values():
             event.set()
         other = UPSTREAM if side is CLIENT else CLIENT
         wire = self.wires.get(other)
@@ -306,33 +317,3 @@ class Pump:
                 wire.half_close()
             except WireClosed:
                 return
-
-
-class _Drain:
-    """Receivers are behind: wait for them, then go on with `then`."""
-
-    __slots__ = ("behind", "then")
-
-    def __init__(self, behind: list[Wire], then: object) -> None:
-        self.behind = behind
-        self.then = then
-
-
-class _Undecided:
-    """A request that is not plainly allowed: it is refused or waits, and the rest of the read behind it."""
-
-    __slots__ = ("decision", "frame")
-
-    def __init__(self, frame: Frame, decision: Decision) -> None:
-        self.frame = frame
-        self.decision = decision
-
-
-class _Durable:
-    """These frames are written but not yet on the disk: wait, forward them, then go on with `then`."""
-
-    __slots__ = ("batch", "then")
-
-    def __init__(self, batch: list[Frame], then: object) -> None:
-        self.batch = batch
-        self.then = then

@@ -15,6 +15,7 @@ import cbor2
 import trio
 
 from recgate.decisions import Decision, Effect
+from recgate.dispatch import allow_all
 from recgate.errors import LocalProtocolError
 from recgate.metrics import DECISIONS
 from recgate.model import ConnectionInfo, Credential, Principal, TargetInfo
@@ -26,14 +27,15 @@ from recgate.sansio.relay import Relay
 if TYPE_CHECKING:
     from recgate.recording.recorder import Recorder
 
-__all__ = ["OWN_ALLOW", "Counters", "Session", "Watcher"]
+__all__ = ["ORDINARY", "Counters", "Session", "Watcher"]
 
-# What opens a way past the recorded protocol is not covered by a target's `allow:` (architecture, law 5).
-OWN_ALLOW: Final = frozenset({"agent", "forward", "replication", "x11"})
+# What a target's `allow:` covers. Everything else, and every kind that somebody invents later, needs an allow of its
+# own in the target's options (law 5): forwarding, agent, X11, replication lead past the recorded protocol.
+ORDINARY: Final = frozenset({"session", "sql", "shell", "file"})
 
 
 class SideDoors(Protocol):
-    """What a protocol's target options may offer: an allow of their own for the kinds in `OWN_ALLOW`."""
+    """What a protocol's target options may offer: an allow of their own for kinds that are not `ORDINARY`."""
 
     def allows(self, request: Request) -> bool:
         """Whether the operator opened this door."""
@@ -68,12 +70,12 @@ class Session:
         "_callbacks",
         "_decide",
         "_finished",
-        "_watchers",
         "connection",
         "credential",
         "denied",
         "denied_requests",
         "ending",
+        "free",
         "id",
         "notice",
         "principal",
@@ -84,6 +86,7 @@ class Session:
         "started",
         "target",
         "waits",
+        "watchers",
         "wire",
     )
 
@@ -114,9 +117,11 @@ class Session:
         self.denied: Denied | None = None
         self.notice: Callable[[str], None] | None = None  # how the client is told something while it waits
         self._decide = decide
+        # Whether a request that needs no allow of its own is judged by nobody: then asking can be left out.
+        self.free = decide is allow_all
         self._callbacks: list[Callable[[], None]] = []
         self._finished: list[Callable[[], None]] = []
-        self._watchers: list[Watcher] = []
+        self.watchers: list[Watcher] = []
 
     # -- every frame -----------------------------------------------------------------------------------
 
@@ -134,7 +139,7 @@ class Session:
         if self.stages is not None:
             frame = self.stages(frame)
         self.recorder.append(frame.side, frame.kind, frame.data, frame.channel)
-        if self._watchers:
+        if self.watchers:
             self._show(frame)
         return frame
 
@@ -155,7 +160,7 @@ class Session:
         if self.stages is not None:
             frame = self.stages(frame)
         self.recorder.append(frame.side, frame.kind, frame.data, frame.channel)
-        if self._watchers:
+        if self.watchers:
             self._show(frame)
         if self.waits:
             await self.recorder.durable()
@@ -168,14 +173,14 @@ class Session:
             self.recorder.append(frame.side, frame.kind, frame.data, frame.channel)
         else:
             self.recorder.append_all(frames)
-        if self._watchers:
+        if self.watchers:
             for frame in frames:
                 self._show(frame)
 
     def decide(self, request: Request) -> Decision:
         """Ask the policies, after the target's own allow for what needs one. Records nothing."""
         self.requests += 1
-        if request.kind in OWN_ALLOW and not self._opened_by_operator(request):
+        if request.kind not in ORDINARY and not self._opened_by_operator(request):
             decision = Decision.deny(
                 f"{request.kind} is not allowed on {self.target.name}", rule=f"target {self.target.name}"
             )
@@ -228,7 +233,7 @@ class Session:
     def record(self, kind: str, body: Mapping[str, object]) -> None:
         """Record one of the gateway's own frames (CBOR). Raises `RecordingFailed`."""
         self.recorder.append(GATEWAY, kind, cbor2.dumps(body))
-        if self._watchers:
+        if self.watchers:
             self._show(Frame(GATEWAY, kind, cbor2.dumps(body)))
 
     def sent(self, side: Side, nbytes: int, frames: int = 1) -> None:
@@ -245,17 +250,17 @@ class Session:
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         """Show every frame from now on to `watcher`; gives the call that stops it."""
-        self._watchers.append(watcher)
+        self.watchers.append(watcher)
 
         def stop() -> None:
-            if watcher in self._watchers:
-                self._watchers.remove(watcher)
+            if watcher in self.watchers:
+                self.watchers.remove(watcher)
 
         return stop
 
     def _show(self, frame: Frame) -> None:
         t = int((time.time() - self.started) * 1e6)
-        for watcher in tuple(self._watchers):
+        for watcher in tuple(self.watchers):
             watcher(self.requests, t, frame)
 
     def end(self, denied: Denied) -> None:
@@ -278,7 +283,7 @@ class Session:
 
     def finished(self) -> None:
         """The recording is closed: let go of everybody who looked on."""
-        self._watchers.clear()
+        self.watchers.clear()
         for callback in tuple(self._finished):
             callback()
 

@@ -21,6 +21,7 @@ __all__ = ["MAX_READ", "Wire", "WireClosed"]
 
 MAX_READ: Final = 256 * 1024  # bytes of one read, and so of one frame that nothing needs to look inside
 TLS_CHUNK: Final = 64 * 1024  # bytes encrypted per step; bounds the ciphertext held for a slow peer
+SMALL: Final = 8 * 1024  # bytes of a read while little comes
 FAIRNESS: Final = 32  # reads without waiting before other sessions get their turn
 
 # One buffer for all wires of the process: a buffer per connection costs 137 KB a pair. What was read is copied
@@ -41,9 +42,12 @@ class Wire:
         "_encrypted",
         "_eof",
         "_incoming",
+        "_large",
         "_outgoing",
         "_pending",
         "_reads",
+        "_recv",
+        "_send_some",
         "_tls",
         "_waiter",
         "more",
@@ -54,6 +58,8 @@ class Wire:
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self.socket = sock
+        self._recv, self._send_some = sock.recv, sock.send
+        self._large = False  # the last read filled a small one
         self._pending: deque[memoryview | bytes] = deque()
         self._encrypted: deque[memoryview | bytes] = deque()
         self._tls: ssl.SSLObject | None = None
@@ -97,6 +103,11 @@ class Wire:
 
     def _receive_plain(self) -> bytes | None:
         try:
+            if not self._large:
+                # Statements and short answers: their own small object costs less than the way over the buffer.
+                data = self._recv(SMALL)
+                self.more = self._large = len(data) == SMALL
+                return data
             count = self.socket.recv_into(_buffer)
         except BlockingIOError:
             return None
@@ -105,6 +116,7 @@ class Wire:
                 return b""  # a reset is an end; what was read before it has been handed out already
             raise WireClosed(exc.strerror or str(exc)) from exc
         self.more = count == MAX_READ
+        self._large = count > SMALL
         return bytes(_view[:count])
 
     def _receive_tls(self) -> bytes | None:
@@ -147,6 +159,13 @@ class Wire:
         if self._encrypted:
             self._encrypted.extend(chunks)
             return False
+        if len(chunks) == 1:
+            chunk = chunks[0]
+            sent = self._send(chunk)
+            if sent == len(chunk):
+                return True
+            self._encrypted.append(memoryview(chunk)[sent:] if sent else chunk)
+            return False
         for index, chunk in enumerate(chunks):
             sent = self._send(chunk)
             if sent < len(chunk):
@@ -157,7 +176,7 @@ class Wire:
 
     def _send(self, chunk: bytes | memoryview) -> int:
         try:
-            return self.socket.send(chunk)
+            return self._send_some(chunk)
         except BlockingIOError:
             return 0
         except OSError as exc:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import trio
 
-from recgate.decisions import ALLOW, Decision
+from recgate.decisions import Decision
+from recgate.dispatch import allow_all
 from recgate.errors import RecordingFailed
 from recgate.ids import new_session_id
 from recgate.model import ConnectionInfo, Credential, Evidence, Principal, ScramKeys, Secret, TargetInfo
@@ -81,7 +82,7 @@ class FakeDoor:
         self,
         target: TargetInfo,
         *,
-        decide: Callable[[PolicyRequest], Decision] = lambda _: ALLOW,
+        decide: Callable[[PolicyRequest], Decision] = allow_all,
         stage: Stage | None = None,
         secret: str = "secret",  # noqa: S107
     ) -> None:

@@ -139,7 +139,11 @@ class LineRelay:
             return NEED_DATA
         word, _, rest = line.decode("utf-8", "replace").strip().partition(" ")
         request = (
-            Request("ask", rest) if word == "ASK" else Request("forward", rest) if word == "FORWARD" else None
+            Request("shell", rest)
+            if word == "ASK"
+            else Request("forward", rest)
+            if word == "FORWARD"
+            else None
         )
         return Frame(CLIENT, "line", line, request=request)
 

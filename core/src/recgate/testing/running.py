@@ -6,7 +6,7 @@ import array
 import fcntl
 import socket
 import termios
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import ClassVar, Protocol, cast
 
@@ -14,6 +14,7 @@ import trio
 import trio.testing
 
 from recgate.decisions import ALLOW, Decision
+from recgate.dispatch import allow_all
 from recgate.model import TargetInfo
 from recgate.providers import PolicyRequest, Stage
 from recgate.pump import Pump
@@ -42,12 +43,12 @@ class RunningRelay:
         self, script: _Script, *, waits: bool = False, stage: object = None, decision: Decision | None = None
     ) -> None:
         def decide(request: PolicyRequest) -> Decision:
-            return decision if decision is not None else ALLOW
+            return decision or ALLOW
 
         self._script = script
         self.door = FakeDoor(
             script.target(),
-            decide=cast("Callable[[PolicyRequest], Decision]", decide),
+            decide=allow_all if decision is None else decide,
             stage=cast("Stage | None", stage),
         )
         self._client, near = socket.socketpair()

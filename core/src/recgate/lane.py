@@ -1,0 +1,105 @@
+"""The usual read as one straight run: read, one frame, one journal write, send.
+
+Nearly every read is of this kind, and what it costs is what the gateway costs. So it is one closure a side with
+everything it needs at hand. It decides nothing by itself: whatever is not the plain case (a refusal, a hold, a
+stage, somebody watching, several frames in one read) goes to the pump's own `turn`, which does the same in general.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from recgate.decisions import Decision
+from recgate.sansio.asks import NEED_DATA, PeerClosed
+from recgate.sansio.frames import CLIENT, UPSTREAM, Frame, Side
+from recgate.session import ORDINARY, Session
+
+if TYPE_CHECKING:
+    from recgate.pump import Pump
+    from recgate.wire import Wire
+
+__all__ = ["Drain", "Durable", "Step", "Undecided", "lane"]
+
+Step = Callable[[bytes], object]
+
+
+class Drain:
+    """Receivers are behind: wait for them, then go on with `then`."""
+
+    __slots__ = ("behind", "then")
+
+    def __init__(self, behind: list[Wire], then: object) -> None:
+        self.behind = behind
+        self.then = then
+
+
+class Undecided:
+    """A request that is not plainly allowed: it is refused or waits, and the rest of the read behind it."""
+
+    __slots__ = ("decision", "frame")
+
+    def __init__(self, frame: Frame, decision: Decision) -> None:
+        self.frame = frame
+        self.decision = decision
+
+
+class Durable:
+    """These frames are written but not yet on the disk: wait, forward them, then go on with `then`."""
+
+    __slots__ = ("batch", "then")
+
+    def __init__(self, batch: list[Frame], then: object) -> None:
+        self.batch = batch
+        self.then = then
+
+
+def lane(pump: Pump, session: Session, side: Side) -> Step:
+    """Make what handles one read of `side`; the step gives None while nothing needs waiting for."""
+    relay, recorder = pump.relay, session.recorder
+    receive, next_event, send, taken = relay.receive_data, relay.next_event, relay.send, relay.data_to_send
+    other = UPSTREAM if side is CLIENT else CLIENT
+    receiver = pump.wires[other]
+    append, send_now, turn = recorder.append, receiver.send_now, pump.turn
+    frames, sizes, number = session.wire.frames, session.wire.data, int(side)
+    paused, watchers, switchboard = pump.paused, session.watchers, pump.switchboard
+    plain = session.stages is None and not session.waits
+    free = session.free
+
+    def step(read: bytes) -> object:
+        receive(side, read)
+        event = next_event(side)
+        if (
+            isinstance(event, Frame)
+            and plain
+            and event.side is side
+            and not watchers
+            and not switchboard.connecting
+            and ((request := event.request) is None or (free and request.kind in ORDINARY))
+        ):
+            if request is not None:
+                session.requests += 1
+            following = next_event(side)
+            if following is NEED_DATA:
+                data = event.data
+                append(number, event.kind, data, event.channel)
+                send(event)
+                frames[number] += 1
+                sizes[number] += len(data)
+                chunks = taken(other)
+                if chunks and not send_now(chunks):
+                    return Drain([receiver], NEED_DATA)
+                if paused:
+                    for waiting in paused.values():
+                        waiting.set()
+                return NEED_DATA if recorder.full else None
+            rest = turn(side, following, [event])
+        else:
+            rest = turn(side, event, [])
+        if rest is not NEED_DATA:
+            return rest
+        if not read:
+            return PeerClosed(side)  # a relay that has nothing to say to the end would be asked for ever
+        return NEED_DATA if recorder.full else None
+
+    return step
