@@ -13,7 +13,7 @@ from typing import Final
 from docs.generators.audit import events_page
 from docs.generators.commands import commands_page
 from docs.generators.configuration import configuration_page
-from docs.generators.contracts import hooks_page, providers_page, relay_page
+from docs.generators.contracts import hooks_page, kit_page, providers_page, relay_page
 from docs.generators.laws import laws_page
 from docs.generators.metrics import metrics_page
 from docs.generators.threats import threats_page
@@ -28,6 +28,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "reference/hooks.md": hooks_page,
     "reference/providers.md": providers_page,
     "reference/relay.md": relay_page,
+    "reference/test-kit.md": kit_page,
     "reference/audit-events.md": events_page,
     "reference/metrics.md": metrics_page,
     "explanation/laws.md": laws_page,

@@ -10,8 +10,9 @@ from types import ModuleType
 from docs.generators.pages import code, docstring, page
 from recgate import decisions, driver, errors, hookspecs, model, providers, session
 from recgate.sansio import asks, frames, reader, relay
+from recgate.testing import contracts, playbook
 
-__all__ = ["hook_names", "hooks_page", "providers_page", "relay_page"]
+__all__ = ["hook_names", "hooks_page", "kit_page", "providers_page", "relay_page"]
 
 
 def hook_names() -> list[str]:
@@ -89,6 +90,23 @@ runs its own async code on an open session.
     )
 
 
+def kit_page() -> str:
+    """What a vendor runs over a relay of theirs."""
+    introduction = f"""
+{docstring(contracts)}
+
+The kit is part of the core's distribution. Its pytest plugin is found by itself; nothing has to be imported
+but the class.
+"""
+    return page(
+        "Test kit for relays",
+        introduction,
+        "## The contract",
+        *_one(contracts, "RelayContract"),
+        *_classes(playbook),
+    )
+
+
 def _classes(module: ModuleType) -> Iterator[str]:
     """Every public class that the module itself defines, in the order of its source."""
     for node in ast.parse(inspect.getsource(module)).body:
@@ -123,12 +141,14 @@ def _outline(module: ModuleType, name: str) -> str:
     lines = [f"@{ast.unparse(each)}" for each in found.decorator_list]
     lines.append(f"class {name}({bases}):" if bases else f"class {name}:")
     head = len(lines)
-    for node in found.body:
+    for node in found.body[1:] if ast.get_docstring(found) else found.body:
         lines += [f"    {line}" if line else "" for line in _member(node)]
     return "\n".join(lines) if len(lines) > head else "\n".join(lines) + " ..."
 
 
 def _member(node: ast.stmt) -> list[str]:
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return f'"""{node.value.value}"""'.splitlines()  # what stands below a field describes it
     if isinstance(node, ast.AnnAssign | ast.Assign):
         target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
         private = isinstance(target, ast.Name) and target.id.startswith("_")
