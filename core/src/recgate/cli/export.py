@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Generator
@@ -17,7 +16,7 @@ from recgate.cli.entrynumber import EntryNumber, EntryNumberType
 from recgate.cli.recordings import Recordings
 from recgate.cli.resultcsv import write_result
 from recgate.errors import RecgateError
-from recgate.transcript.reading import as_json
+from recgate.transcript.reading import as_json, json_line
 from recgate.transcript.showing import withheld
 
 __all__ = ["export"]
@@ -62,7 +61,7 @@ def export(
             write_result(recordings, found, entry, out)
         else:
             for each in recordings.entries(found, rows=True):
-                out.write(json.dumps(as_json(withheld(each)), separators=(",", ":"), default=str) + "\n")
+                out.write(json_line(as_json(withheld(each))))
 
 
 @contextmanager

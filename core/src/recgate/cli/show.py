@@ -9,7 +9,7 @@ from typing import Final
 import click
 
 from recgate.cli.admission import admit
-from recgate.cli.context import json_option, print_json
+from recgate.cli.context import json_option
 from recgate.cli.entrynumber import EntryNumber, EntryNumberType
 from recgate.cli.recordings import Recordings, nothing
 from recgate.cli.resultcsv import write_result
@@ -17,6 +17,7 @@ from recgate.providers import SessionRow
 from recgate.transcript.columns import aligned
 from recgate.transcript.moments import show_duration, show_moment
 from recgate.transcript.reading import as_json as entry_as_json
+from recgate.transcript.reading import json_line
 from recgate.transcript.showing import arranged, entry_lines, joined, withheld
 
 __all__ = ["show"]
@@ -58,14 +59,14 @@ def show(
         entries = arranged(joined(entries, keys=keys))
         for line in _summary(recordings.row(found)):
             click.echo(line)
-    shown = False
+    shown, out = False, sys.stdout
     for each in entries:
         shown = True
         if shape == "json":
-            print_json(entry_as_json(each))
+            out.write(json_line(entry_as_json(each)))
         else:
-            for line in entry_lines(each):
-                click.echo(line)
+            # Not click.echo, which searches every line for colours to take away; there are none.
+            out.write("".join(f"{line}\n" for line in entry_lines(each)))
     if entry is not None and not shown:
         nothing(f"session {found} has no entry {entry}; see `recgate show {found}`")
 

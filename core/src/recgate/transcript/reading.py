@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
@@ -10,7 +11,7 @@ from recgate.recording.frames import RecordedFrame
 from recgate.transcript.entries import Entry
 from recgate.transcript.transcribing import SessionTranscriber
 
-__all__ = ["as_json", "read_entries"]
+__all__ = ["as_json", "json_line", "read_entries"]
 
 
 def read_entries(
@@ -43,6 +44,11 @@ def as_json(entry: Entry) -> dict[str, object]:
     for key, value in entry.body.items():
         shown.setdefault(key, _jsonable(value))
     return shown
+
+
+def json_line(value: Mapping[str, object]) -> str:
+    """Write an object as one line of JSON, in ASCII: whatever it holds does not act on a terminal."""
+    return json.dumps(value, separators=(",", ":"), default=str) + "\n"
 
 
 def _jsonable(value: object) -> object:

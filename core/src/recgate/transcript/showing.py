@@ -62,12 +62,12 @@ def entry_lines(entry: Entry) -> Iterator[str]:
     if entry.kind == "screen" and entry.text:
         body["text"] = entry.text.rstrip("\n")  # without the terminal's own codes
     head, details = _SHAPES.get(entry.kind, _any)(body)
-    lines = neutralise(head, lines=True).split("\n")
+    lines = neutralise(head, lines=True).split("\n", MAX_LINES)
     yield (first + lines[0]).rstrip()
     for line in lines[1:MAX_LINES]:
         yield INDENT + line
     if len(lines) > MAX_LINES:
-        yield f"{INDENT}… {len(lines) - MAX_LINES} lines more"
+        yield f"{INDENT}… {lines[-1].count(chr(10)) + 1} lines more"
     for detail in details:
         yield INDENT + clipped(neutralise(detail), MAX_VALUE)
     if (result := result_of(entry)) is not None:

