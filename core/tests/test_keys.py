@@ -247,13 +247,20 @@ def test_a_host_certificate_is_renewed_when_it_does_not_fit():
     assert not certificate_still_good(b"garbage", authority, key, ["gate"])
 
 
-def test_an_own_certificate_is_shown_instead(tmp_path):
-    keys = GatewayKeys(tmp_path / "data", own=(tmp_path / "own.pem", tmp_path / "own.key"))
-    keys.prepare()
+def test_an_own_certificate_is_shown_instead(tmp_path, keys):
+    own = (keys.certificate_file, keys.certificate_key_file)
+    other = GatewayKeys(tmp_path / "other", own=own)
+    other.prepare()
 
-    assert keys.certificate_file == tmp_path / "own.pem"
-    assert keys.certificate_key_file == tmp_path / "own.key"
-    assert (tmp_path / "data" / "gate.pem").exists()
+    assert (other.certificate_file, other.certificate_key_file) == own
+    assert (tmp_path / "other" / "gate.pem").exists()
+
+
+def test_an_own_certificate_that_does_not_load_is_refused_at_start(tmp_path, keys):
+    other = GatewayKeys(tmp_path / "other", own=(keys.ca_file, keys.certificate_key_file))
+
+    with pytest.raises(ConfigurationError, match=r"ca\.pem: does not load with the key"):
+        other.prepare()
 
 
 def test_names_come_from_the_configuration(tmp_path):

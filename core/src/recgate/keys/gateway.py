@@ -27,6 +27,7 @@ from recgate.keys.ssh import (
 )
 from recgate.keys.x509 import issue_ca, issue_server, load_ec_key, new_ec_key, still_good
 from recgate.model import Secret
+from recgate.tls import server_context
 
 if TYPE_CHECKING:
     from recgate.config import Configuration
@@ -76,6 +77,10 @@ class GatewayKeys:
         """Make what is missing, renew what ends soon, write what is public. Called at start and at reload."""
         _ = self.identity, self.journal
         self.renew_tls()
+        if self._own is not None:
+            server_context(
+                *self._own
+            )  # now, and not when the first client comes: a reload must keep the old one
         self._publish("ssh_host_ed25519.pub", public_line(self.ssh_host_key, f"recgate@{self.name}"))
         self._publish("ssh_host_ca.pub", public_line(self.ssh_host_ca, f"recgate-host-ca@{self.name}"))
         self._publish("ssh_user_ca.pub", public_line(self.ssh_user_ca, f"recgate-user-ca@{self.name}"))
