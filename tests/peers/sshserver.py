@@ -8,6 +8,7 @@ from typing import Any
 import asyncssh
 import trio
 import trio_asyncio
+from asyncssh.packet import String, UInt32
 
 __all__ = ["PasswordServer"]
 
@@ -71,7 +72,21 @@ class _Server(asyncssh.SSHServer):
         return self.validate_password(username, responses[0])
 
 
-def _process(process: Any) -> None:
-    user = process.get_extra_info("username")
-    process.stdout.write(f"{user} ran {process.command}\n")
+async def _process(process: Any) -> None:
+    user, command = process.get_extra_info("username"), process.command or ""
+    if command.startswith("open "):
+        # A server may ask its client for channels, too: it says what came of it.
+        try:
+            await _open(process.channel.get_connection(), command.split()[1])
+            process.stdout.write("opened\n")
+        except asyncssh.ChannelOpenError as exc:
+            process.stdout.write(f"refused {exc.code}\n")
+    else:
+        process.stdout.write(f"{user} ran {command}\n")
     process.exit(0)
+
+
+async def _open(connection: Any, kind: str) -> None:
+    addresses = String("127.0.0.1"), UInt32(80), String("127.0.0.1"), UInt32(1)
+    payload = {"x11": addresses[2:], "forwarded-tcpip": addresses, "direct-tcpip": addresses}.get(kind, ())
+    await connection.create_tcp_channel()._open(kind.encode(), *payload)

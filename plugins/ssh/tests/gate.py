@@ -84,6 +84,8 @@ class Door:
         if who.target != self.gate.target.name:
             raise AccessDenied(f'no ssh target "{who.target}" is open to you: see `recgate targets`')
         self.gate.details.append(details)
+        if self.gate.opening is not None:
+            await self.gate.opening.wait()
         self.session = Session(
             id=new_session_id(),
             principal=who.principal,
@@ -139,6 +141,7 @@ class Gate:
         self.stage: Stage | None = None
         self.waits = False
         self.judging: trio.Event | None = None  # logins wait for it
+        self.opening: trio.Event | None = None  # sessions wait for it
         self.listener_options = SshListenerOptions()
         self.handshake_timeout = 60.0
         self.port = 0
@@ -147,6 +150,7 @@ class Gate:
         self.tried: list[tuple[str, Evidence]] = []
         self.details: list[Mapping[str, str]] = []
         self.errors: list[BaseException] = []
+        self.stop = trio.CancelScope()
 
     def proves(self, evidence: Evidence) -> bool:
         match evidence:
@@ -168,6 +172,11 @@ class Gate:
             await self.until(lambda: len(self.doors) >= count)
             await self.doors[count - 1].sealed.wait()
         return self.doors[count - 1]
+
+    async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run until `stop` is cancelled."""
+        with self.stop:
+            await self.run(task_status=task_status)
 
     # -- the listener ----------------------------------------------------------------------------------
 
@@ -276,6 +285,6 @@ async def open_gate(directory: Path, sshd: Sshd, **options: Any) -> AsyncIterato
     target = TargetInfo("prod-web", "ssh", "127.0.0.1", sshd.port, SshTargetOptions.model_validate(given))
     gate = Gate(directory, target, Credential(sshd.user, private_key=Secret(sshd.user_key.read_bytes())))
     async with trio.open_nursery() as nursery:
-        await nursery.start(gate.run)
+        await nursery.start(gate.serve)
         yield gate
         nursery.cancel_scope.cancel()

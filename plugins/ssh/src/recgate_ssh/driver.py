@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, cast
 
+import structlog
 import trio
 import trio_asyncio
 from pydantic import BaseModel
@@ -39,6 +40,8 @@ from recgate_ssh.wire.target_leg import connect, target_options
 from recgate_ssh.wire.transport import SocketTransport
 
 __all__ = ["SshDriver"]
+
+log = structlog.get_logger("recgate.ssh")
 
 MISSED_KEEPALIVES: Final = 3
 WIND_DOWN: Final = 2.5  # seconds for what is recorded to reach a slow peer once the session is over
@@ -99,6 +102,7 @@ class Visit:
     def asyncio_fault(self, loop: object, context: dict[str, Any]) -> None:
         """End this session for an error in its loop; without this, trio-asyncio would raise it at the loop."""
         exc = context.get("exception")
+        log.error("ssh.fault", peer=self._door.connection.peer, what=context.get("message"), exc_info=exc)
         self._passage.fault(type(exc).__name__ if exc is not None else str(context.get("message")))
 
     # -- Doorman ---------------------------------------------------------------------------------------

@@ -25,6 +25,8 @@ MAX_STRANGE: Final = 64  # lines of output after Enter that may pass before the 
 
 _LINES: Final = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 
+_STARS: Final = re.compile(r"[*•]+")  # what some programs show instead of a password
+
 Key = tuple[int, int, str]  # frame number, time, text
 Decided = tuple[list[Key], bool, str]  # keys, whether they were echoed, and the command that their line shows
 
@@ -82,7 +84,8 @@ class Keys:
             seen = self.line.text
             if line.text.strip() and line.text.strip() in seen:
                 line.matched = len(line.text)
-            if line.matched * 2 < len(line.text) and line.output and line.strange < MAX_STRANGE:
+            other = line.output and _STARS.fullmatch(seen[line.start :].strip()) is None
+            if line.matched * 2 < len(line.text) and (other or line.strange) and line.strange < MAX_STRANGE:
                 # Other output, that was under way when Enter was pressed. From here on only the whole line counts:
                 # letters in their order can be found in any text.
                 line.strange += 1

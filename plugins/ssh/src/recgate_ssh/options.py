@@ -28,7 +28,7 @@ class SshListenerOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     keepalive: float = Field(
-        30.0,
+        default=30.0,
         gt=0,
         le=3600,
         description="Seconds of silence after which a peer is asked whether it is still there.",
@@ -40,22 +40,23 @@ class SshTargetOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    username: str = Field("", description="Account to log in to; by default the credential's.")
+    username: str = Field(default="", description="Account to log in to; by default the credential's.")
     host_key: Many = Field(
-        (), description='The target\'s host keys, each as in its `.pub` file: "ssh-ed25519 AAAA…".'
+        default=(), description='The target\'s host keys, each as in its `.pub` file: "ssh-ed25519 AAAA…".'
     )
     known_hosts: Path | None = Field(
-        None, description="A file in OpenSSH's known_hosts format, beside `host_key`."
+        default=None, description="A file in OpenSSH's known_hosts format, beside `host_key`."
     )
     forward: Many = Field(
-        (), description='Where `ssh -L` and `-D` may lead, as seen from the target: "host:port" with * and ?.'
+        default=(),
+        description='Where `ssh -L` and `-D` may lead, as seen from the target: "host:port" with * and ?.',
     )
     remote_forward: Many = Field(
-        (),
+        default=(),
         description='What `ssh -R` may listen on at the target: "host:port" with * and ?; the host may be empty.',
     )
     connect_timeout: float = Field(
-        15.0, gt=0, le=300, description="Seconds for the target to finish its key exchange and login."
+        default=15.0, gt=0, le=300, description="Seconds for the target to finish its key exchange and login."
     )
 
     @field_validator("host_key")

@@ -71,8 +71,31 @@ class ChannelEvents(Protocol):
         """The channel is gone, by the peer or with its connection."""
 
 
+class _Nobody:
+    """Listens to a channel that is refused."""
+
+    def opened(self) -> None: ...
+
+    def refused(self, code: int, reason: str) -> None: ...
+
+    def data(self, data: bytes, *, ext: bool) -> None: ...
+
+    def eof(self) -> None: ...
+
+    def request(self, name: str, payload: bytes, slot: Slot | None) -> None: ...
+
+    def reply(self, ok: bool) -> None: ...
+
+    def writable(self, yes: bool) -> None: ...
+
+    def closed(self) -> None: ...
+
+
+_NOBODY: Final = _Nobody()
+
+
 class WireChannel(SSHChannel[bytes]):
-    """A channel of `link`. `events` is set by whoever opens or accepts it, before either."""
+    """A channel of `link`. `events` is set by whoever opens or accepts it."""
 
     _read_datatypes = {EXTENDED_DATA_STDERR}
     _write_datatypes = {EXTENDED_DATA_STDERR}
@@ -83,6 +106,7 @@ class WireChannel(SSHChannel[bytes]):
         super().__init__(link, link._loop, None, "strict", WINDOW, MAX_PACKET)
         link._update_recv_pktlen(MAX_PACKET)
         self._link = link
+        self.events = _NOBODY
         self._recv_paused = False
         self._recv_buf = deque[tuple[bytearray, "int | None"]]()
         self._parts: list[bytes] = []

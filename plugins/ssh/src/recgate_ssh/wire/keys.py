@@ -104,7 +104,9 @@ def credential_keys(credential: Credential) -> list[SSHKeyPair]:
         key = asyncssh.import_private_key(credential.private_key.reveal())
     except asyncssh.KeyEncryptionError:
         raise ValueError("the leased private key has a passphrase: store it without") from None
-    except asyncssh.KeyImportError:
+    except asyncssh.KeyImportError as exc:
+        if "assphrase" in str(exc):
+            raise ValueError("the leased private key has a passphrase: store it without") from None
         raise ValueError("the leased private key is neither OpenSSH nor PEM text") from None
     if not credential.certificate:
         return list(asyncssh.load_keypairs([key]))

@@ -1,0 +1,133 @@
+"""The transport between trio's socket and asyncio's protocol: order, back-pressure, ends."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+import trio
+import trio.testing
+
+from recgate_ssh.wire.transport import HIGH_WATER, SocketTransport
+
+
+class Protocol:
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self.got = bytearray()
+        self.told: list[str] = []
+        self.transport: SocketTransport | None = None
+
+    def connection_made(self, transport: SocketTransport) -> None:
+        self.transport = transport
+
+    def connection_lost(self, exc: Exception | None = None) -> None:
+        self.told.append(f"lost {type(exc).__name__}")
+
+    def data_received(self, data: memoryview) -> None:
+        self.got += data
+
+    def eof_received(self) -> None:
+        self.told.append("eof")
+
+    def pause_writing(self) -> None:
+        self.told.append("pause")
+
+    def resume_writing(self) -> None:
+        self.told.append("resume")
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    far.setblocking(False)
+    yield near, far
+    near.close()
+    far.close()
+
+
+Ends = tuple[socket.socket, socket.socket]
+
+
+def running(nursery: trio.Nursery, near: socket.socket) -> tuple[Protocol, SocketTransport]:
+    protocol = Protocol()
+    transport = SocketTransport(near, protocol, nursery.start_soon)  # pyright: ignore[reportArgumentType]
+    nursery.start_soon(transport.run)
+    return protocol, transport
+
+
+async def test_bytes_arrive_and_then_the_end(nursery: trio.Nursery, ends: Ends):
+    protocol, _ = running(nursery, ends[0])
+    ends[1].send(b"one")
+    await trio.testing.wait_all_tasks_blocked()
+    ends[1].send(b" two")
+    await trio.testing.wait_all_tasks_blocked()
+    ends[1].shutdown(socket.SHUT_WR)
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert bytes(protocol.got) == b"one two"
+    assert protocol.told == ["eof"]
+
+
+async def test_nothing_is_read_while_paused(nursery: trio.Nursery, ends: Ends):
+    protocol, transport = running(nursery, ends[0])
+    await trio.testing.wait_all_tasks_blocked()
+    transport.pause_reading()
+    ends[1].send(b"first is read, since the wait for it had begun")
+    await trio.testing.wait_all_tasks_blocked()
+    held = len(protocol.got)
+    ends[1].send(b"second")
+    await trio.testing.wait_all_tasks_blocked()
+    assert len(protocol.got) == held
+    transport.resume_reading()
+    await trio.testing.wait_all_tasks_blocked()
+    assert protocol.got.endswith(b"second")
+
+
+async def test_what_the_kernel_does_not_take_is_kept_in_order_and_the_writer_told(
+    nursery: trio.Nursery, ends: Ends
+):
+    protocol, transport = running(nursery, ends[0])
+    await trio.testing.wait_all_tasks_blocked()
+    data = bytes(range(256)) * 16
+    count = 0
+    while "pause" not in protocol.told:
+        scratch = bytearray(data)
+        transport.write(memoryview(scratch))
+        scratch[:] = bytes(len(scratch))  # the caller may use its buffer again
+        count += 1
+    assert transport.get_write_buffer_size() > HIGH_WATER
+    got = bytearray()
+    while len(got) < count * len(data):
+        await trio.lowlevel.wait_readable(ends[1])
+        got += ends[1].recv(1 << 20)
+    await trio.testing.wait_all_tasks_blocked()
+
+    assert bytes(got) == data * count
+    assert protocol.told == ["pause", "resume"]
+    assert transport.get_write_buffer_size() == 0
+
+
+async def test_a_peer_that_is_gone_is_told_once(nursery: trio.Nursery, ends: Ends):
+    protocol, transport = running(nursery, ends[0])
+    await trio.testing.wait_all_tasks_blocked()
+    ends[1].close()
+    transport.write(b"into the void")
+    transport.write(b"into the void")
+
+    assert protocol.told == ["lost BrokenPipeError"]
+    assert transport.is_closing()
+
+
+async def test_aborting_ends_the_task_and_drops_the_rest(ends: Ends):
+    async with trio.open_nursery() as nursery:
+        _, transport = running(nursery, ends[0])
+        await trio.testing.wait_all_tasks_blocked()
+        transport.write(bytes(8 << 20))
+        assert transport.get_write_buffer_size()
+        transport.abort()
+        transport.abort()
+        assert transport.get_write_buffer_size() == 0
+    assert transport.get_extra_info("socket") is ends[0]
+    assert transport.get_extra_info("nothing", 7) == 7
