@@ -307,6 +307,9 @@ def test_a_plugin_may_not_shadow_a_key_of_the_core():
         ("gateway: {workers: 4}", "gateway.workers: this build runs one worker"),
         ("gateway: {name: 'a b'}", "gateway.name: should be a host-like name"),
         ("gateway: {tls: {certificate: x}}", "gateway.tls.key: is missing. Add it."),
+        ("gateway: {hosts: [ok.example, 'a,b']}", "gateway.hosts[1]: should name a host"),
+        ("limits: {dial_timeout: 0s}", "limits.dial_timeout: should be greater than 0"),
+        ("limits: {idle_timeout: 0s}", "limits.idle_timeout: should be greater than 0"),
         ("gateway: [1]", "gateway: should be a mapping of keys to values"),
     ],
 )

@@ -95,7 +95,7 @@ def test_an_address_without_port_takes_the_protocols():
     ],
 )
 def test_what_is_no_address(value):
-    with pytest.raises(ValueError, match=r"HOST:PORT|brackets|before the port"):
+    with pytest.raises(ValueError, match=r"HOST:PORT|brackets|should name a host"):
         parse_bind(value, 5432 if value == "host:" else None)
 
 

@@ -2,6 +2,7 @@
 
 import click
 import pytest
+from pydantic import BaseModel
 
 from core.tests.small_plugins import (
     BASE,
@@ -24,6 +25,10 @@ from recgate.plugins.discovery import NotInstalled
 from recgate.plugins.inspection import HOOKS
 from recgate.plugins.shapes import fault_in, is_catalog, is_search, is_store
 from recgate.providers import SettingsModel
+
+
+class Lax(BaseModel):
+    """Takes anything."""
 
 
 def loaded(**modules) -> Registry:
@@ -177,6 +182,12 @@ def test_two_plugins_that_claim_one_key_are_refused():
     assert "claims the configuration key vaults: safe" in text
 
 
+def test_settings_that_ignore_unknown_keys_are_refused():
+    text = refusal(bad=plugin("bad", recgate_settings=[SettingsModel("vaults", "x", Lax)]))
+
+    assert "recgate_settings gave the model Lax, which ignores unknown keys" in text
+
+
 def test_an_exception_in_a_hook_refuses_the_plugin():
     """Threat 35."""
 
@@ -199,6 +210,15 @@ def test_an_exception_in_a_hook_refuses_the_plugin():
         ("tiny", "gave a str where ProtocolProvider is expected"),
         ([tiny_provider(relay=None)], "gave the protocol 'tiny' with neither relay and driver"),
         ([tiny_provider(driver=lambda options: None)], "gave the protocol 'tiny' with both relay and driver"),
+        (
+            [tiny_provider(default_listener_tls="no")],
+            "gave the protocol 'tiny' with an unknown default_listener_tls",
+        ),
+        ([tiny_provider(target_options=dict)], "gave something else where a pydantic model is expected"),
+        (
+            [tiny_provider(listener_options=Lax)],
+            "gave the model Lax, which ignores unknown keys; it needs extra=",
+        ),
     ],
 )
 def test_a_hook_that_returns_the_wrong_type_is_refused(value, what):

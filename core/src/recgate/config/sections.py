@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from recgate.config.values import Bind, ConfiguredPath, Duration, Network, Settings, Size
+from recgate.config.values import Bind, ConfiguredPath, Duration, Network, Settings, Size, check_host
 from recgate.model import Principal, TargetInfo
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 ListenerTls = Literal["require", "allow", "off"]
+Wait = Annotated[Duration, Field(gt=0)]  # a wait of nothing would refuse everything
 
 _GATEWAY_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?\Z")
 
@@ -67,7 +68,7 @@ class GatewaySettings(Settings):
 
     name: Annotated[str, AfterValidator(_gateway_name)] = Field(default_factory=_default_name)
     data_dir: ConfiguredPath = Path("recgate-data")
-    hosts: tuple[str, ...] = Field(
+    hosts: tuple[Annotated[str, AfterValidator(check_host)], ...] = Field(
         default=(), description="further names and addresses that people reach it by"
     )
     tls: GatewayTls | None = None
@@ -85,13 +86,13 @@ class LimitSettings(Settings):
     """`limits:` — every wait and every count that an operator may want to set."""
 
     max_sessions: int = Field(default=5_000, ge=1, le=1_000_000)
-    dial_timeout: Duration = 10.0
-    vault_timeout: Duration = 15.0
-    shutdown_timeout: Duration = 30.0
+    dial_timeout: Wait = 10.0
+    vault_timeout: Wait = 15.0
+    shutdown_timeout: Wait = 30.0
     # 30 s is the longest that a revoked credential may go on working (threat 6).
     recheck: Annotated[Duration, Field(gt=0, le=30)] = 10.0
-    idle_timeout: Duration | None = None
-    session_timeout: Duration | None = None
+    idle_timeout: Wait | None = None
+    session_timeout: Wait | None = None
 
 
 class RecordingSettings(Settings):

@@ -21,6 +21,7 @@ __all__ = [
     "Settings",
     "Size",
     "anchored",
+    "check_host",
     "is_loopback",
     "parse_bind",
     "parse_duration",
@@ -117,19 +118,20 @@ def parse_bind(value: object, default_port: int | None = None) -> Bind:
     else:
         host, _, port = value.partition(":")
     if not port and default_port is not None and not value.endswith(":"):
-        return Bind(_host(host), default_port)
+        return Bind(check_host(host), default_port)
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65_535):
         raise wrong
-    return Bind(_host(host), int(port))
+    return Bind(check_host(host), int(port))
 
 
-def _host(host: str) -> str:
+def check_host(host: str) -> str:
+    """Give a host name or address back, or raise `ValueError`."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
         if not _HOST.match(host):
             raise ValueError(
-                "should name a host or an IP address before the port (0.0.0.0 or [::] for every address)"
+                "should name a host or an IP address (0.0.0.0 or [::] for every address)"
             ) from None
     return host
 

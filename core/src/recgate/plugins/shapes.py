@@ -8,6 +8,7 @@ from functools import cache
 from typing import Final
 
 import click
+from pydantic import BaseModel
 
 from recgate import providers
 from recgate.providers import ProtocolProvider, Routes, SettingsModel
@@ -36,7 +37,9 @@ def fault_in(hook: str, value: object) -> str:
     if expected is not None:
         if not isinstance(value, expected):
             return f"gave {_describe(value)} where {expected.__name__} is expected"
-        return _provider_fault(value) if isinstance(value, ProtocolProvider) else ""
+        if isinstance(value, ProtocolProvider):
+            return _provider_fault(value)
+        return _model_fault(value.model) if isinstance(value, SettingsModel) else ""
     if hook == "recgate_session_stages":
         return "" if callable(value) else f"gave {_describe(value)} where a callable stage is expected"
     faults = {shape: _lacks(value, shape) for shape in _SHAPES[hook]}
@@ -56,6 +59,17 @@ def _provider_fault(provider: ProtocolProvider) -> str:
     if (provider.relay is None) == (provider.driver is None):
         how = "neither" if provider.relay is None else "both"
         return f"gave the protocol {provider.name!r} with {how} relay and driver"
+    if provider.default_listener_tls not in ("require", "allow", "off"):
+        return f"gave the protocol {provider.name!r} with an unknown default_listener_tls"
+    return _model_fault(provider.target_options) or _model_fault(provider.listener_options)
+
+
+def _model_fault(model: object) -> str:
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        return "gave something else where a pydantic model is expected"
+    if model.model_config.get("extra") != "forbid":
+        # A misspelt key that is ignored may be the one that was to close a door.
+        return f'gave the model {model.__name__}, which ignores unknown keys; it needs extra="forbid"'
     return ""
 
 
