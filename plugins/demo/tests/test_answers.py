@@ -44,3 +44,9 @@ def test_a_table_is_aligned_and_says_what_it_leaves_out():
 
 def test_a_value_cannot_act_on_the_terminal():
     assert table(Result(("a",), (("\x1b[2Jgone\n",),)), 5)[-1] == "·[2Jgone·"
+
+
+def test_lines_of_a_copy_have_no_names():
+    copied = Result((), (("1\tAda",), ("2\tBruno",), ("3\tCid",)))
+
+    assert table(copied, 2) == ["1·Ada", "2·Bruno", "… and 1 more"]

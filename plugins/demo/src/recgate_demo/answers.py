@@ -86,6 +86,9 @@ def moment(seconds: float) -> str:
 
 def table(result: Result, most: int) -> list[str]:
     """Draw at most `most` rows of a result, and say how many more there are."""
+    if not result.columns:  # COPY: lines without names
+        shown = ["  ".join(map(_cell, row)) for row in result.rows[:most]]
+        return [*shown, f"… and {len(result.rows) - most} more"] if len(result.rows) > most else shown
     shown = [result.columns, *[[_cell(value) for value in row] for row in result.rows[:most]]]
     widths = [max(len(row[column]) for row in shown) for column in range(len(result.columns))]
     lines = [
