@@ -30,3 +30,10 @@ def test_without_a_data_directory_nothing_is_made(tmp_path):
     nowhere.run("show", "01ABC", status=2)
     assert "does not exist, so nothing was recorded there" in nowhere.errors
     assert not nowhere.data.exists()
+
+
+def test_an_error_does_not_act_on_the_terminal(archive):
+    archive.run("search", "\x1b[2Jx:y usr\x1b]0;owned\x07:alice /\x1b(/", status=2)
+    assert archive.errors
+    assert "\x1b" not in archive.errors
+    assert "\x07" not in archive.errors

@@ -8,6 +8,7 @@ from typing import Any
 import cbor2
 from pydantic import BaseModel
 
+from recgate.config import Settings
 from recgate.errors import LocalProtocolError
 from recgate.hookspecs import hookimpl
 from recgate.model import ConnectionInfo
@@ -19,7 +20,7 @@ from recgate.transcript.entries import Entry, Transcriber
 Transcription = Callable[[Mapping[str, object], bytes | None, bool], Transcriber]
 
 
-class Options(BaseModel):
+class Options(Settings):
     """None."""
 
 

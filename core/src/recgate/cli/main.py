@@ -13,6 +13,7 @@ from recgate import __version__
 from recgate.cli.context import config_option, registry, remember_file, with_config_option
 from recgate.cli.table import COMMANDS
 from recgate.errors import ConfigurationError, PluginError, RecgateError
+from recgate.transcript.neutral import neutralise
 
 __all__ = ["COULD_NOT", "RecgateGroup", "main"]
 
@@ -23,6 +24,10 @@ class Failure(click.ClickException):
     """Something recgate raised on purpose: its words are fit for people, a traceback is not."""
 
     exit_code = COULD_NOT
+
+    def format_message(self) -> str:
+        """Spell out what would act on the terminal: a message may quote a file, a peer or a recording."""
+        return neutralise(self.message, lines=True)
 
 
 class RecgateGroup(click.Group):
