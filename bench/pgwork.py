@@ -17,7 +17,7 @@ ROWS_TABLE: Final = "wide"
 _FILL: Final = """
 create unlogged table {table} as
 select i as id, 'customer ' || md5(i::text) as name, 'c' || i || '@shop.example' as email,
-       (i * 7919 % 100000)::numeric / 100 as amount, now() - (i || ' seconds')::interval as seen
+       (i % 100000 * 7919 % 100000)::numeric / 100 as amount, now() - (i || ' seconds')::interval as seen
 from generate_series(1, {rows}) as i
 """
 

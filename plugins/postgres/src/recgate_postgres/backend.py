@@ -86,7 +86,7 @@ class Backend:
         elif not buffer:
             self._buffer = data
         else:
-            if isinstance(buffer, bytes):
+            if buffer.__class__ is bytes:
                 buffer = self._buffer = bytearray(buffer)
             buffer += data
 
@@ -96,7 +96,7 @@ class Backend:
         end = len(buffer)
         if end - start < self._need:
             return self._rest()
-        if not isinstance(buffer, bytes):
+        if buffer.__class__ is bytearray:
             buffer = self._buffer = bytes(buffer)
         if self._cut_out:
             return self._instead()
@@ -104,24 +104,28 @@ class Backend:
         if self.skip:
             if self.skip >= end - start:
                 self.skip -= end - start
-                return self._cut(buffer, start, end)
+                return self._cut(start, end)
             position += self.skip
             self.skip = 0
-        position = self._walk(buffer, position, end)
+        position = self._walk(buffer, position, end)  # pyright: ignore[reportArgumentType] - bytes by now
         if position > start:
-            return self._cut(buffer, start, position)
+            return self._cut(start, position)
         return self._instead() if self._cut_out else self._rest()
 
     def _walk(self, buffer: bytes, position: int, end: int) -> int:
         """Go on to where this frame ends; gives that offset."""
-        header, roles, heads = HEADER, _ROLES, self._heads
+        header, roles, heads, plain = HEADER, _ROLES, self._heads, _PLAIN
+        last = end - 5  # where the last header could be that is here in whole
         self._need = 1
-        while end - position >= 5:
+        while position <= last:
             kind, length = header(buffer, position)
-            if length < 4:
-                raise RemoteProtocolError("invalid message length from the target", hint="08P01")
             after = position + 1 + length
             role = roles[kind]
+            if role == plain and length >= 4 and after <= last:
+                position = after  # a row, whole, and more behind it: nearly every message there is
+                continue
+            if length < 4:
+                raise RemoteProtocolError("invalid message length from the target", hint="08P01")
             if role == _WHOLE or (kind == _ERROR and self.refusals.waiting):
                 if not self._looked(buffer, kind, length, position, end):
                     return position
@@ -187,7 +191,8 @@ class Backend:
             return self.event()
         return Frame(GATEWAY, KIND, rewritten, 0, None, CLIENT)
 
-    def _cut(self, buffer: bytes, start: int, position: int) -> Frame:
+    def _cut(self, start: int, position: int) -> Frame:
+        buffer = self._buffer
         whole = position == len(buffer) and not start
         frame = Frame(UPSTREAM, KIND, buffer if whole else buffer[start:position])
         self._consume(position)

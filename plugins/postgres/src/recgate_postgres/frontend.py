@@ -110,7 +110,7 @@ class Frontend:
         elif not buffer:
             self._buffer = data
         else:
-            if isinstance(buffer, bytes):
+            if buffer.__class__ is bytes:
                 buffer = self._buffer = bytearray(buffer)
             buffer += data
 
@@ -126,7 +126,7 @@ class Frontend:
             return self._rest()
         if self.names.crowded:
             return PAUSED
-        if not isinstance(buffer, bytes):
+        if buffer.__class__ is bytearray:
             buffer = self._buffer = bytes(buffer)
         position = start
         if self._discard:
@@ -137,14 +137,14 @@ class Frontend:
         if self._skip:
             if self._skip >= end - start:
                 self._skip -= end - start
-                return self._cut(buffer, start, end)
+                return self._cut(start, end)
             position += self._skip
             self._skip = 0
         self._request = None
         self._held = False
-        position = self._walk(buffer, start, position, end)
+        position = self._walk(buffer, start, position, end)  # pyright: ignore[reportArgumentType] - bytes by now
         if position > start:
-            return self._cut(buffer, start, position)
+            return self._cut(start, position)
         if self._refused is not None:
             return self._stand_in(*self._refused)
         return PAUSED if self._held else self._rest()
@@ -152,10 +152,16 @@ class Frontend:
     def _walk(self, buffer: bytes, start: int, position: int, end: int) -> int:
         """Go on to where this frame ends; gives that offset."""
         names, header, roles, lookers, limit = self.names, HEADER, _ROLES, self._lookers, self.max_message
+        # While the target takes COPY data, nearly every message is a row of it: whole, and more behind it.
+        copied = _COPY_DATA if names.copying else -1
+        last = end - 5  # where the last header could be that is here in whole
         self._need = 1
-        while end - position >= 5:
+        while position <= last:
             kind, length = header(buffer, position)
             after = position + 1 + length
+            if kind == copied and length >= 4 and after <= last:
+                position = after
+                continue
             role = roles[kind]
             if role >= _LOOK:
                 if self._request is not None:
@@ -227,7 +233,8 @@ class Frontend:
         error = error_response(sqlstate, text, encoding=self.names.codec)
         return Frame(GATEWAY, KIND, self.refusals.stand_in(kind, error), 0, None, UPSTREAM)
 
-    def _cut(self, buffer: bytes, start: int, position: int) -> Frame:
+    def _cut(self, start: int, position: int) -> Frame:
+        buffer = self._buffer
         frame = Frame(
             CLIENT,
             KIND,
