@@ -74,7 +74,7 @@ def test_a_time_that_is_none_is_refused_with_examples(archive):
 
 def test_what_is_cut_off_is_said(archive):
     assert len(archive.run("sessions", "--limit", "2").splitlines()) == 3
-    assert "raise --limit 2" in archive.errors
+    assert "the newest 2 are shown" in archive.errors
     assert len(archive.run_json("sessions", "--limit", "2")) == 2
 
 

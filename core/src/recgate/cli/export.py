@@ -13,6 +13,7 @@ import click
 
 from recgate.cli.casting import cast_lines
 from recgate.cli.entrynumber import EntryNumber, EntryNumberType
+from recgate.cli.progress import counted
 from recgate.cli.recordings import Recordings
 from recgate.cli.resultcsv import write_result
 from recgate.errors import RecgateError
@@ -80,7 +81,7 @@ def _destination(output: str) -> Generator[TextIO]:
             f"{output} cannot be written: {exc.strerror}; choose another place with -o"
         ) from exc
     try:
-        with open(fd, "w", encoding="utf-8", newline="") as out:
+        with open(fd, "w", encoding="utf-8", newline="") as file, counted(file) as out:
             yield out
         partial.replace(path)
     except OSError as exc:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -24,6 +24,7 @@ __all__ = ["Moment", "sessions"]
 HEADINGS: Final = (
     "SESSION", "USER", "TARGET", "PROTOCOL", "STARTED", "LENGTH", "STATUS", "REQUESTS", "ROWS", "DENIED", "SOURCE"
 )  # fmt: skip
+PAGE: Final = 1_000  # rows that are asked for at a time
 RIGHT: Final = frozenset({5, 7, 8, 9})
 
 
@@ -61,44 +62,35 @@ def sessions(
     """List sessions, newest first. Exit status 1 if there is none."""
     recordings = Recordings()
     query = SessionFilter(user=user, target=target, since=since, until=until, live=live, limit=limit)
-    rows = _just_opened(recordings, query)
-    before, left, more = "", limit - len(rows), False
+    found = _all(recordings, query)
     if as_json:
-        for row in rows:
+        shown = 0
+        for row in found:
+            shown += 1
             print_json(_as_json(row))
-    found = len(rows)
-    while left > 0:
-        page = recordings.catalog.find(_page(query, before, min(left, 1000)))
-        page = [row for row in page if row.id not in {each.id for each in rows}]
-        if not page:
-            break
-        found += len(page)
-        before, left = page[-1].id, left - len(page)
-        if as_json:
-            for row in page:
-                print_json(_as_json(row))
-        else:
-            rows += page
-    if not as_json and rows:
-        for line in aligned([HEADINGS, *map(_cells, rows)], right=RIGHT):
+    else:
+        rows = list(found)
+        shown = len(rows)
+        for line in aligned([HEADINGS, *map(_cells, rows)], right=RIGHT) if rows else ():
             click.echo(line)
-        more = left <= 0 and bool(recordings.catalog.find(_page(query, before, 1)))
-    if more:
-        warn(f"… and more: narrow with --user, --target, --since, or raise --limit {limit}")
-    if not found:
+        if shown == limit:
+            warn(f"the newest {limit} are shown; narrow with --user, --target, --since, or raise --limit")
+    if not shown:
         raise click.exceptions.Exit(NOTHING)
 
 
-def _page(query: SessionFilter, before: str, limit: int) -> SessionFilter:
-    return SessionFilter(
-        user=query.user,
-        target=query.target,
-        since=query.since,
-        until=query.until,
-        live=query.live,
-        limit=limit,
-        before=before,
-    )
+def _all(recordings: Recordings, query: SessionFilter) -> Iterator[SessionRow]:
+    """Give what `query` finds, a page of the catalog at a time, at most its limit."""
+    fresh = _just_opened(recordings, query)[: query.limit]
+    yield from fresh
+    left, before = query.limit - len(fresh), ""
+    known = {row.id for row in fresh}
+    while left > 0:
+        page = recordings.catalog.find(replace(query, limit=min(left, PAGE), before=before))
+        if not page:
+            return
+        before, left = page[-1].id, left - len(page)
+        yield from (row for row in page if row.id not in known)  # the catalog may have caught up meanwhile
 
 
 def _just_opened(recordings: Recordings, query: SessionFilter) -> list[SessionRow]:
