@@ -64,16 +64,16 @@ def sessions(
     query = SessionFilter(user=user, target=target, since=since, until=until, live=live, limit=limit)
     found = _all(recordings, query)
     if as_json:
-        shown = 0
+        shown = False
         for row in found:
-            shown += 1
+            shown = True
             print_json(_as_json(row))
     else:
         rows = list(found)
-        shown = len(rows)
+        shown = bool(rows)
         for line in aligned([HEADINGS, *map(_cells, rows)], right=RIGHT) if rows else ():
             click.echo(line)
-        if shown == limit:
+        if len(rows) == limit:
             warn(f"the newest {limit} are shown; narrow with --user, --target, --since, or raise --limit")
     if not shown:
         raise click.exceptions.Exit(NOTHING)
