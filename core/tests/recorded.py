@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
 
 import cbor2
+import pytest
 import trio
 from click.testing import CliRunner
 
@@ -67,8 +67,11 @@ class Archive:
 
         Those that are not `closed` are left in the journal, as a live session's frames are.
         """
-        os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])  # the worker loads the tiny protocol too
-        return trio.run(self._record, sessions, closed, opened)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(
+                "PYTHONPATH", str(Path(__file__).parents[2])
+            )  # the worker loads the tiny protocol too
+            return trio.run(self._record, sessions, closed, opened)
 
     async def _record(self, sessions, closed, opened) -> list[str]:
         config = configuration.load(self.file, Registry(EXTRA))

@@ -34,6 +34,18 @@ def test_a_file_is_there_when_it_is_whole_and_for_its_owner_alone(archive, tmp_p
     assert os.listdir(tmp_path) == ["out.cast"]
 
 
+def test_a_pipe_is_written_to_and_stays_a_pipe(archive, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    archive.run("export", archive.session, "--format", "csv", "--entry", "3", "-o", str(pipe))
+    assert os.read(reader, 100).startswith(b"value\nAnn\n")
+    os.close(reader)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    archive.run("export", archive.session, "--format", "jsonl", "-o", str(tmp_path), status=2)
+    assert "cannot be written: Is a directory" in archive.errors
+
+
 def test_what_cannot_be_written_is_said(archive, tmp_path):
     place = str(tmp_path / "no" / "out")
     archive.run("export", archive.session, "--format", "jsonl", "-o", place, status=2)

@@ -72,6 +72,14 @@ def _destination(output: str) -> Generator[TextIO]:
         yield sys.stdout
         return
     path = Path(output)
+    if path.exists() and not path.is_file():
+        # A device or a pipe is written to as it is: putting a file in its place would take it away from everybody.
+        try:
+            with open(path, "w", encoding="utf-8", newline="") as out:
+                yield out
+        except OSError as exc:
+            raise RecgateError(f"{output} cannot be written: {exc.strerror}") from exc
+        return
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         # A recording is as confidential as what was done in it.
