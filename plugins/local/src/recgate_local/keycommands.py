@@ -9,8 +9,7 @@ from typing import TextIO
 import click
 
 from recgate.cli.context import configuration, json_option, print_json
-from recgate.keys import GatewayKeys
-from recgate_local import certificates, sshkeys
+from recgate_local import sshkeys
 from recgate_local.errors import Refused
 from recgate_local.present import DURATION, moment
 from recgate_local.usercommands import directory
@@ -41,6 +40,10 @@ def add(name: str, file: TextIO) -> None:
 @json_option
 def ls(name: str, as_json: bool) -> None:
     """List registered keys and signed certificates."""
+    from recgate_local import (
+        certificates,  # here: cryptography is slow to import, and `token` needs none of it
+    )
+
     now = time.time()
     with directory().reading() as connection:
         keys = sshkeys.listed(connection, name)
@@ -84,6 +87,10 @@ def ls(name: str, as_json: bool) -> None:
 @click.argument("identifier", metavar="ID")
 def rm(identifier: str) -> None:
     """Remove a key by its fingerprint, or revoke `certificate:SERIAL`. Exit status 1 if there is none."""
+    from recgate_local import (
+        certificates,  # here: cryptography is slow to import, and `token` needs none of it
+    )
+
     serial = identifier.removeprefix(_CERTIFICATE)
     with directory().writing() as connection:
         if serial != identifier and serial.isascii() and serial.isdigit():
@@ -103,6 +110,11 @@ def rm(identifier: str) -> None:
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 def sign(name: str, ttl: float, output: Path | None, file: Path) -> None:
     """Sign the public key in FILE.pub; the certificate goes beside it, where ssh looks for it."""
+    from recgate.keys import GatewayKeys
+    from recgate_local import (
+        certificates,  # here: cryptography is slow to import, and `token` needs none of it
+    )
+
     found = sshkeys.parse_file(file.read_text("utf-8", "replace")[: sshkeys.MAX_FILE + 1])
     if len(found) != 1:
         raise Refused(f"{file}: holds {len(found)} keys; a certificate is for one.")

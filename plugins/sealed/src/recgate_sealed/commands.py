@@ -12,7 +12,6 @@ import click
 from recgate.cli.context import configuration, json_option, print_json
 from recgate.errors import ConfigurationError
 from recgate.model import Credential, Secret
-from recgate_sealed.opening import open_file
 from recgate_sealed.settings import SealedSettings
 
 if TYPE_CHECKING:
@@ -140,6 +139,13 @@ def rm(name: str, vault: str | None) -> None:
         click.echo(f"{file.name} has no {name!a}; see `recgate secret ls`", err=True)
         raise click.exceptions.Exit(1)
     click.echo(f"{file.name}:{name}: removed")
+
+
+def open_file(data_dir: Path, settings: SealedSettings) -> SealedFile:
+    """Give a vault's file. Imported late: cryptography is slow to import, and every command comes by here."""
+    from recgate_sealed import opening
+
+    return opening.open_file(data_dir, settings)
 
 
 def _configured() -> tuple[SealedSettings, ...]:
