@@ -52,7 +52,8 @@ class ByHand:
 
     def line(self, who: str, program: str) -> str:
         """Give a printed line as one would paste it."""
-        (line,) = re.findall(rf"^ +{who} +({program} .*?)(?:   \(.*\))?$", self.said(), re.M)
+        person = self.said().partition(f"# as {who}")[2].partition("\n\n")[0]
+        (line,) = re.findall(rf"^ +{program} .*$", person, re.M)
         return line
 
     def children(self) -> set[int]:

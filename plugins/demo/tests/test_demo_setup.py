@@ -28,6 +28,15 @@ def test_a_signal_stops_it_once(number):
     assert signal.getsignal(number) is before
 
 
+def test_under_nohup_a_closed_terminal_is_nothing():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stops_by_signal():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_nothing_is_left_of_a_demo_that_cannot_start(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     before = scratch_directories()

@@ -1,6 +1,6 @@
 """What somebody has just done is said in one line, with the answer where there is a question."""
 
-from recgate_demo.following import lines_of
+from recgate_demo.following import lines_of, unfinished
 
 
 def lines(entries):
@@ -25,7 +25,7 @@ def test_a_dropped_database_names_who_did_it():
 def test_a_failed_one_names_the_error():
     entry = {"n": 7, "kind": "sql", "verb": "drop", "text": "DROP DATABASE x", "error": "3D000 there is none"}
 
-    assert lines([entry]) == ["alice · DROP DATABASE x", "  refused: 3D000 there is none"]
+    assert lines([entry]) == ["alice · DROP DATABASE x", "  failed: 3D000 there is none"]
 
 
 def test_a_query_shows_what_it_returned():
@@ -54,3 +54,9 @@ def test_commands_and_files_are_told():
 
 def test_a_login_shell_as_such_is_not_a_command():
     assert lines([{"n": 5, "kind": "shell", "command": "", "exit": 0}]) == []
+
+
+def test_a_statement_that_still_runs_is_told_from_one_that_failed():
+    assert unfinished({"n": 7, "kind": "sql", "error": "unfinished: the recording ends here"})
+    assert not unfinished({"n": 7, "kind": "sql", "error": "3D000 there is none"})
+    assert not unfinished({"n": 7, "kind": "sql", "error": None})

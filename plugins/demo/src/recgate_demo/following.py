@@ -13,13 +13,15 @@ from recgate_demo.errors import DemoError
 from recgate_demo.gate import Gate
 from recgate_demo.processes import wait_until
 
-__all__ = ["Follower", "follow", "lines_of"]
+__all__ = ["Follower", "follow", "lines_of", "unfinished"]
 
 PAUSE: Final = 0.5  # seconds between two looks at the audit log
 LOOK: Final = 2.0  # seconds between two looks into a live session
 SEALED: Final = 20.0  # seconds that the last look at an ended session waits for its seal
 SHOWN_ROWS: Final = 5
 MAX_LINE: Final = 1 << 20  # bytes of the audit log that are read at a time
+UNFINISHED: Final = "unfinished"  # how the error of such a statement begins
+TOLD: Final = ("sql", "shell", "file")  # kinds of entries
 MAX_TEXT: Final = 160  # characters of a statement or command
 
 
@@ -51,7 +53,7 @@ class Follower:
                 self._say(f"✗ {name} → {event.get('target', '')}: {event.get('reason', 'refused')}")
         if self._live and time.monotonic() - self._looked > LOOK:
             for session, who in self._live.items():
-                self._tell(session, who)
+                self._tell(session, who, live=True)
             self._looked = time.monotonic()
 
     def _events(self) -> Iterator[dict[str, Any]]:
@@ -72,23 +74,28 @@ class Follower:
             return any(row["id"] == session and row["status"] != "live" for row in recgate.rows("sessions"))
 
         wait_until(sealed, SEALED)
-        self._tell(session, who)
+        self._tell(session, who, live=False)
         del self._live[session], self._told[session]
         (verified,) = recgate.rows("verify", session) or [{"status": "unknown"}]
         self._say(f"○ {who}: session {session} has ended; its recording verifies as {verified['status']}")
 
-    def _tell(self, session: str, who: str) -> None:
-        """Say what of a session has not been said yet."""
+    def _tell(self, session: str, who: str, *, live: bool) -> None:
+        """Say what of a session has not been said yet. What still runs waits for its end."""
         entries = self._gate.recgate.rows("show", session, "--rows")
         told = self._told[session]
         user = who.partition(" ")[0]
         for entry in entries:
             key = (entry_number(entry), str(entry["kind"]))
-            if key in told or entry["kind"] not in ("sql", "shell", "file"):
+            if key in told or entry["kind"] not in TOLD or (live and unfinished(entry)):
                 continue
             told.add(key)
             for line in lines_of(entry, entries, user):
                 self._say(f"    {line}")
+
+
+def unfinished(entry: dict[str, Any]) -> bool:
+    """Say whether a statement had not been answered when its recording was read."""
+    return str(entry.get("error") or "").startswith(UNFINISHED)
 
 
 def lines_of(entry: dict[str, Any], entries: list[dict[str, Any]], user: str) -> Iterator[str]:
@@ -101,7 +108,7 @@ def lines_of(entry: dict[str, Any], entries: list[dict[str, Any]], user: str) ->
         return
     yield f"{user} · {_plain(text)}"
     if entry.get("error"):
-        yield f"  refused: {_plain(str(entry['error']))}"
+        yield f"  failed: {_plain(str(entry['error']))}"
     elif _drops_database(entry):
         yield f"  Who ran the DROP DATABASE? {user} did."
     result = result_of(entries, int(entry["n"]), int(entry.get("part", 0)))
@@ -123,12 +130,14 @@ def _plain(text: str) -> str:
 
 def follow(gate: Gate, say: Callable[[str], None], directory: Path) -> None:
     """Look until the gateway ends, which it does not by itself. Raises `DemoError` then."""
-    follower = Follower(gate, say)
+    follower, complaint = Follower(gate, say), ""
     while gate.running.alive:
         try:
             follower.look()
         except DemoError as exc:
-            say(f"! {exc}")
+            if str(exc) != complaint:
+                say(f"! {exc}")
+            complaint = str(exc)
         time.sleep(PAUSE)
     raise DemoError(
         f"the gateway has ended by itself. The end of {directory / 'gateway.log'}:\n{gate.running.tail()}"
