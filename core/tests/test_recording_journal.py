@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from core.tests import disks
 from recgate.errors import RecordingDamaged, RecordingFailed
 from recgate.ids import new_session_id
 from recgate.recording.journal import Journal
@@ -57,21 +57,11 @@ def fill(journal):
         return accepted, str(failure)
 
 
-def use_up(disk):
-    """Take the last byte of a file system."""
-    with open(disk / "filler", "wb", buffering=0) as filler:
-        while os.statvfs(disk).f_bavail:
-            filler.write(bytes(4096))
-
-
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of two MiB, of its own."""
-    place = tmp_path / "small"
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)], check=True)
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
+    with disks.small_disk(tmp_path / "small", "2m") as place:
+        yield place
 
 
 def test_a_frame_is_on_disk_when_append_returns(journal):
@@ -201,7 +191,7 @@ def test_a_full_disk_ends_the_session_and_the_end_is_recorded(small_disk):
     assert accepted > 10
     with pytest.raises(RecordingFailed, match="free or add space"):
         journal.append(CLIENT, "F", b"even a small one")
-    use_up(small_disk)
+    disks.use_up(small_disk)
     part, preallocated = journal.close({"reason": "recording: no space"})
     assert preallocated
     assert os.statvfs(small_disk).f_bavail == 0
@@ -217,14 +207,14 @@ def test_a_full_disk_ends_the_session_and_the_end_is_recorded(small_disk):
 
 
 def test_a_full_disk_opens_no_session(small_disk):
-    use_up(small_disk)
+    disks.use_up(small_disk)
     with pytest.raises(RecordingFailed, match="free or add space"):
         Journal.create(small_disk, new_session_id(), WRAPPING, synced=False)
     assert os.listdir(small_disk) == ["filler"]
 
 
 def test_a_read_only_disk_opens_no_session(small_disk):
-    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    disks.read_only(small_disk)
     with pytest.raises(RecordingFailed, match="mount it writable again"):
         Journal.create(small_disk, new_session_id(), WRAPPING, synced=False)
 

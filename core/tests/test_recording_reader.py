@@ -187,31 +187,44 @@ def test_what_is_no_segment_is_refused(data):
         read_all(data)
 
 
-def bombs():
-    """Blocks that say, or hide, that they become large."""
-    zeros = zstandard.ZstdCompressor(level=1).compress(bytes(MAX_BLOCK + 1))
-    yield "above the limit", [zeros]
-    unsized = zstandard.ZstdCompressor(write_content_size=False).compress(bytes(100))
-    yield "without a size", [unsized]
-    yield "with something behind it", [zstandard.compress(b"x") + b"tail"]
-    lying = bytearray(zstandard.compress(bytes(100_000)))
-    yield "cut off", [bytes(lying[:-4])]
-    many = zstandard.ZstdCompressor(level=1).compress(bytes(40 << 20))
-    yield "many that are each within the limit", [many] * 10
+def zeros(size):
+    """A block of one frame of so many zeros: well-formed, and a few kilobytes."""
+    content = encode([0, 0, 0, 0, "F", bytes(16), bytes(size)])
+    return zstandard.ZstdCompressor(level=1).compress(content)
+
+
+FRAME = encode([0, 0, 0, 0, "F", bytes(16), b"data"])
 
 
 @pytest.mark.parametrize(
-    ("what", "blocks"), list(bombs()), ids=lambda value: value if isinstance(value, str) else ""
+    ("what", "content"),
+    [
+        ("above the limit", zeros(MAX_BLOCK)),
+        ("without its size", zstandard.ZstdCompressor(write_content_size=False).compress(FRAME)),
+        ("with something behind it", zstandard.compress(FRAME) + b"tail"),
+        ("with a frame of Zstandard behind it", zstandard.compress(FRAME) * 2),
+        ("cut off", zeros(100_000)[:-4]),
+        ("of nothing", zstandard.compress(b"")),
+    ],
 )
-def test_a_decompression_bomb_is_refused_in_bounded_memory(what, blocks):
-    data = OPENING + b"".join(block(content, number) for number, content in enumerate(blocks)) + SEAL
+def test_a_block_that_is_not_what_it_declares_is_refused_before_it_grows(what, content):
     tracemalloc.start()
     try:
-        with pytest.raises(RecordingDamaged):
-            read_all(data)
-        assert tracemalloc.get_traced_memory()[1] < 4 * MAX_BLOCK
+        with pytest.raises(RecordingDamaged, match="block 0"):
+            read_all(OPENING + block(content) + SEAL)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_many_blocks_that_are_each_within_the_limit_are_one_bomb():
+    content = zeros(30 << 20)
+    data = OPENING + b"".join(block(content, number) for number in range(10)) + SEAL
+    assert len(data) < 1 << 20
+    given: list[int] = []
+    with pytest.raises(RecordingDamaged, match="the limit is"):
+        given.extend(len(frame.data) for frame in read_segment(data).frames())
+    assert sum(given) <= MAX_SEGMENT
 
 
 def test_a_block_of_many_tiny_items_is_refused_before_they_are_made():

@@ -17,6 +17,7 @@ import pytest
 import trio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from core.tests import disks
 from recgate.errors import RecordingFailed
 from recgate.ids import new_session_id
 from recgate.model import Secret
@@ -260,11 +261,8 @@ async def test_a_backlog_above_the_quota_stops_reading_and_opening(ground, monke
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of eight MiB, of its own."""
-    place = tmp_path / "small"
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)], check=True)
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
+    with disks.small_disk(tmp_path / "small", "8m") as place:
+        yield place
 
 
 async def test_a_full_disk_ends_sessions_and_all_that_went_on_is_sealed_when_there_is_space(
@@ -274,11 +272,10 @@ async def test_a_full_disk_ends_sessions_and_all_that_went_on_is_sealed_when_the
     monkeypatch.setattr(service_module, "RETRY_FIRST", 0.01)
     monkeypatch.setattr("recgate.recording.recorder.CLOSE_LIMIT", 0.1)
     ground = Ground(small_disk)
-    filler = small_disk / "filler"
     async with ground.service() as service:
         recorder = service.open(opened())
         recorder.append(CLIENT, "F", b"forwarded")
-        use_up(small_disk, filler)
+        filler = disks.use_up(small_disk)
         accepted = append_until_refused(recorder)
         with pytest.raises(RecordingFailed, match=r"no space left; add|has no space left"):
             service.check()
@@ -294,13 +291,6 @@ async def test_a_full_disk_ends_sessions_and_all_that_went_on_is_sealed_when_the
     assert segment.seal.end is not None
     assert (frames[-1].kind, segment.seal.end.reason) == ("closed", "recording")
     assert segment.seal.recovered is None
-
-
-def use_up(disk, filler):
-    """Take the last byte of a file system."""
-    with open(filler, "wb", buffering=0) as file:
-        while os.statvfs(disk).f_bavail:
-            file.write(bytes(4096))
 
 
 def append_until_refused(recorder):

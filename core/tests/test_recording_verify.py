@@ -315,6 +315,76 @@ def test_a_seal_is_no_header_and_a_header_is_no_seal(maker):
     assert verify_session(session, shelf, maker.trust).status is Status.ALTERED
 
 
+class Insider:
+    """A gateway with a bug: it signs whatever it is given with keys that are all in order."""
+
+    def __init__(self, maker):
+        self.maker = maker
+        self.session = maker.record([(0, "F", b"one"), (1, "B", b"two")])
+        self.objects = (shelf := maker.shelf(self.session)).content[self.session]
+        self.shelf = shelf
+        self.header = read_header(self.objects[HEADER])[0]
+        self.segment = read_segment(self.objects[ONE])
+
+    def verify(self, frames, **header):
+        key = Ed25519PrivateKey.generate()
+        signed = sign_header(
+            replace(self.header, key=key.public_key().public_bytes_raw(), **header), self.maker.identity
+        )
+        place = Place(self.segment.place.session, 1, sha256(signed).digest())
+        self.objects[HEADER], self.objects[ONE] = signed, resealed(self.objects[ONE], place, frames, key)
+        return verify_session(self.session, self.shelf, self.maker.trust)
+
+
+def test_an_insider_who_changes_nothing_is_believed(maker):
+    insider = Insider(maker)
+    assert insider.verify(list(insider.segment.frames())).ok
+
+
+def test_frame_0_must_be_the_one_that_the_header_commits_to(maker):
+    insider = Insider(maker)
+    report = insider.verify(list(insider.segment.frames()), opened=bytes(32))
+    assert problems(report) == [("frame 0", "is not the one that the header commits to")]
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"t": 0}, "runs backwards"),
+        ({"seq": 7}, "frame 7 stands where frame 2 belongs"),
+    ],
+)
+def test_frames_must_be_in_order(maker, change, what):
+    insider = Insider(maker)
+    frames = list(insider.segment.frames())
+    for frame in frames[1:]:
+        frame.t = frames[0].t + 10 * frame.seq
+    frames[2] = replace(frames[2], **change)
+    report = insider.verify(frames)
+    assert report.levels["contents"] is Answer.FAILED
+    assert what in report.problems[-1].what
+
+
+def test_a_recording_begins_and_ends_as_it_must(maker):
+    insider = Insider(maker)
+    frames = list(insider.segment.frames())
+    report = insider.verify([replace(frames[0], kind="note"), *frames[1:]])
+    assert ("frame 0", "does not say who opened the session") in problems(report)
+    report = insider.verify([*frames[:3], replace(frames[3], kind="note")])
+    assert "not with the session's end" in report.problems[0].what
+
+
+def test_an_unprotected_header_that_nobody_signed_is_refused(maker):
+    session, shelf, objects = three(maker)
+    tag = cbor2.loads(objects[HEADER])
+    protected, _, payload, signature = tag.value
+    objects[HEADER] = cbor2.dumps(
+        cbor2.CBORTag(18, [protected, {4: b"me"}, payload, signature]), canonical=True
+    )
+    report = verify_session(session, shelf, maker.trust)
+    assert problems(report)[0] == (HEADER, "a COSE_Sign1 has an unprotected header, which nobody signed")
+
+
 def test_the_end_must_count_what_is_there(maker):
     session, shelf, objects = three(maker)
     segment = read_segment(objects[THREE])

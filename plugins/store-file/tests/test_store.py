@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from core.tests import disks
 from recgate.errors import RecordingFailed
 from recgate.ids import new_session_id
 from recgate.recording.directory import day_of
@@ -27,11 +28,8 @@ def store(tmp_path):
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of eight MiB, of its own."""
-    place = tmp_path / "small"
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(place)], check=True)
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
+    with disks.small_disk(tmp_path / "small", "8m") as place:
+        yield place
 
 
 def test_an_object_comes_back(store):
@@ -213,7 +211,7 @@ def test_check_says_that_it_is_not_writable(store):
 def test_check_says_that_it_is_mounted_read_only(small_disk):
     store = FileStore(small_disk / "recordings")
     store.check()
-    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    disks.read_only(small_disk)
     with pytest.raises(RecordingFailed, match="mounted read-only; mount it writable; recording is mandatory"):
         store.check()
     with pytest.raises(RecordingFailed, match="mounted read-only"):
