@@ -18,9 +18,11 @@ import ipaddress
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -132,7 +134,7 @@ class Cluster:
         self.port = free_port()
         self._settings = dict(settings or {})
         self._account = _account()
-        self._running = False
+        self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Cluster:
         self.directory = Path(tempfile.mkdtemp(prefix="recgate-postgres-"))
@@ -152,9 +154,10 @@ class Cluster:
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._running:
-            self._running = False
-            self._run(self.bin / "pg_ctl", "stop", "-w", "-t", PATIENCE, "-s", "-m", "fast", "-D", self.data)
+        process, self._process = self._process, None
+        if process is not None:
+            process.send_signal(signal.SIGINT)  # "fast": sessions are cut off
+            process.wait(PATIENCE)
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _initialise(self) -> None:
@@ -194,12 +197,16 @@ class Cluster:
             for path in paths:
                 os.chown(path, self._account.pw_uid, self._account.pw_gid)
 
-    def _command(self, *words: object) -> list[str]:
+    def _command(self, *words: object, lent: Sequence[str] = ()) -> list[str]:
+        options = list(lent)
+        if self._account is not None:
+            options += [
+                f"--reuid={self._account.pw_uid}",
+                f"--regid={self._account.pw_gid}",
+                "--clear-groups",
+            ]
         command = [str(word) for word in words]
-        if self._account is None:
-            return command
-        ids = [f"--reuid={self._account.pw_uid}", f"--regid={self._account.pw_gid}"]
-        return ["setpriv", *ids, "--clear-groups", *command]
+        return ["setpriv", *options, *command] if options else command
 
     def _run(self, *words: object) -> None:
         done = subprocess.run(
@@ -213,9 +220,17 @@ class Cluster:
         assert done.returncode == 0, done.stderr
 
     def _start(self) -> None:
-        # pg_ctl waits until the server accepts, and detaches it: it is ours by its data directory, not as a child.
-        self._run(self.bin / "pg_ctl", "start", "-w", "-t", PATIENCE, "-s", "-D", self.data, "-l", self.log)
-        self._running = True
+        # The server ends with whoever runs the tests, also when that is killed.
+        command = self._command(self.bin / "postgres", "-D", self.data, lent=["--pdeathsig=INT"])
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd="/"
+            )
+        deadline = time.monotonic() + PATIENCE
+        ready = [str(self.bin / "pg_isready"), "-q", "-h", str(self.socket), "-p", str(self.port)]
+        while subprocess.run(ready, check=False).returncode != 0:
+            assert self._process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
 
     def psql(self, text: str, *options: str, database: str = "postgres") -> str:
         """Run SQL as the superuser through the local socket; gives unaligned output without headers."""
