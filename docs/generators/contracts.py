@@ -123,42 +123,50 @@ def _signature(module: ModuleType, name: str) -> str:
     source = inspect.getsource(module)
     for node in ast.parse(source).body:
         if isinstance(node, ast.FunctionDef) and node.name == name:
-            return _head(node, "...")
+            return f"{_head(source, node)} ..."
     raise LookupError(f"{module.__name__} has no function {name}")
 
 
-def _head(node: ast.FunctionDef | ast.AsyncFunctionDef, body: str = "") -> str:
-    """The `def` line, exactly as annotated, without decorators; `body` stands behind the colon."""
-    word = "async def" if isinstance(node, ast.AsyncFunctionDef) else "def"
-    returns = f" -> {ast.unparse(node.returns)}" if node.returns is not None else ""
-    return f"{word} {node.name}({ast.unparse(node.args)}){returns}: {body}".rstrip()
+def _head(source: str, node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    """The `def` line or lines exactly as they stand in the source, up to the colon."""
+    lines = source.splitlines()[node.lineno - 1 : node.body[0].lineno - 1] or [
+        source.splitlines()[node.lineno - 1].rpartition(": ...")[0] + ":"
+    ]
+    head = inspect.cleandoc("\n".join(line.partition("  #")[0] for line in lines))
+    return head[: head.rindex(":") + 1]
 
 
 def _outline(module: ModuleType, name: str) -> str:
-    tree = ast.parse(inspect.getsource(module))
-    found = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name)
+    source = inspect.getsource(module)
+    found = next(
+        node for node in ast.parse(source).body if isinstance(node, ast.ClassDef) and node.name == name
+    )
     bases = ", ".join(ast.unparse(base) for base in found.bases)
     lines = [f"@{ast.unparse(each)}" for each in found.decorator_list]
     lines.append(f"class {name}({bases}):" if bases else f"class {name}:")
     head = len(lines)
     for node in found.body[1:] if ast.get_docstring(found) else found.body:
-        lines += [f"    {line}" if line else "" for line in _member(node)]
+        member = _member(source, node)
+        if len(member) > 1 and len(lines) > head:
+            lines.append("")
+        lines += [f"    {line}" if line else "" for line in member]
     return "\n".join(lines) if len(lines) > head else "\n".join(lines) + " ..."
 
 
-def _member(node: ast.stmt) -> list[str]:
+def _member(source: str, node: ast.stmt) -> list[str]:
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return f'"""{node.value.value}"""'.splitlines()  # what stands below a field describes it
     if isinstance(node, ast.AnnAssign | ast.Assign):
         target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
         private = isinstance(target, ast.Name) and target.id.startswith("_")
-        return [] if private else ast.unparse(node).splitlines()
+        return [] if private else (ast.get_source_segment(source, node) or "").splitlines()
     if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or node.name.startswith("_"):
         return []
     decorators = [f"@{ast.unparse(each)}" for each in node.decorator_list]
+    head = _head(source, node).splitlines()
     text = (ast.get_docstring(node) or "").splitlines()
     if not text:
-        return [*decorators, _head(node, "...")]
+        return [*decorators, *head[:-1], f"{head[-1]} ..."]
     quoted = [f'"""{text[0]}', *text[1:]]
     quoted = [f'{quoted[0]}"""'] if len(text) == 1 else [*quoted, '"""']
-    return [*decorators, _head(node), *(f"    {line}".rstrip() for line in quoted)]
+    return [*decorators, *head, *(f"    {line}".rstrip() for line in quoted)]

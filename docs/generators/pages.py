@@ -36,9 +36,9 @@ def _cell(text: str) -> str:
 
 
 def code(text: str, language: str = "python") -> str:
-    """Give a fenced block."""
+    """Give a fenced block. A directive, since outlines of classes are no Python that a formatter could judge."""
     fence = "````" if "```" in text else "```"
-    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
+    return f"{fence}{{code-block}} {language}\n\n{text.rstrip()}\n{fence}"
 
 
 def admonition(kind: str, text: str) -> str:
