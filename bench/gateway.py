@@ -15,7 +15,7 @@ from typing import Final
 
 import yaml
 
-from bench.postgres import ACCOUNT, DATABASE, PASSWORD, Address
+from bench.postgres import Address
 
 __all__ = ["Gateway", "SshTarget", "gateway"]
 
@@ -115,17 +115,22 @@ def gateway(
     *,
     durability: str = "written",
     recording: Mapping[str, object] | None = None,
+    database_target: str = DB_TARGET,
     python: Sequence[str] = (),
 ) -> Iterator[Gateway]:
     """Run a gateway in `directory` in front of the given servers, with one user who may use both.
 
-    `python` is put before `-m recgate`-like start for profilers. Everything is sealed when the block ends.
+    `database_target` is the login name of PostgreSQL clients; `python` is put before the command, for profilers.
+    Everything is sealed when the block ends.
     """
     config = directory / "recgate.yaml"
-    config.write_text(yaml.safe_dump(_configuration(directory, server, ssh, durability, recording or {})))
+    about = {"durability": durability, "index": "text", "store": {"file": {}}, **(recording or {})}
+    config.write_text(yaml.safe_dump(_configuration(directory, server, ssh, about, database_target)))
     prepared = Gateway(0, directory / "data", config, Address(0), 0)
     if server is not None:
-        prepared.command("secret", "set", "db", "--username", ACCOUNT, "--password-stdin", text=PASSWORD)
+        prepared.command(
+            "secret", "set", "db", "--username", server.user, "--password-stdin", text=server.password
+        )
     if ssh is not None:
         prepared.command("secret", "set", "host", "--username", ssh.user, "--key-file", str(ssh.key))
     token = prepared.command("token", "issue", "--user", USER, "--create").strip()
@@ -136,7 +141,9 @@ def gateway(
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=directory, text=True)
     try:
         ports = _ports(process, directory / "gateway.log")
-        database = Address(ports.get("postgres", 0), DB_TARGET, token, DATABASE)
+        database = Address(
+            ports.get("postgres", 0), database_target, token, server.database if server else ""
+        )
         yield replace(prepared, pid=process.pid, database=database, ssh_port=ports.get("ssh", 0))
     finally:
         process.terminate()
@@ -145,14 +152,16 @@ def gateway(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def _configuration(
     directory: Path,
     server: Address | None,
     ssh: SshTarget | None,
-    durability: str,
     recording: Mapping[str, object],
+    database_target: str,
 ) -> dict[str, object]:
     listeners: list[dict[str, object]] = []
     targets: list[dict[str, object]] = []
@@ -160,10 +169,10 @@ def _configuration(
         listeners.append({"protocol": "postgres", "bind": "127.0.0.1:0", "max_connections": 4000})
         targets.append(
             {
-                "name": DB_TARGET,
+                "name": database_target,
                 "protocol": "postgres",
                 "address": f"127.0.0.1:{server.port}",
-                "options": {"database": DATABASE, "databases": "*", "tls": "disable"},
+                "options": {"database": server.database, "databases": "*", "tls": "disable"},
                 "credential": "local:db",
                 "allow": [f"user:{USER}"],
             }
@@ -186,7 +195,7 @@ def _configuration(
         "identity": [{"local": {}}],
         "vaults": [{"sealed": {"name": "local"}}],
         "targets": targets,
-        "recording": {"durability": durability, "index": "text", "store": {"file": {}}, **recording},
+        "recording": dict(recording),
     }
 
 
