@@ -51,13 +51,6 @@ LINGER: Final = 0.5  # seconds for a client to read the last words before its so
 POLL: Final = 0.02  # seconds between looks while winding down
 # The three times above end within the five seconds after which the core cancels a driver whose session was ended.
 
-_CODES: Final = {
-    AccessDenied: "access",
-    VaultFailed: "vault",
-    UpstreamFailed: "upstream",
-    RecordingFailed: "recording",
-}
-
 
 class SshDriver:
     """Speaks SSH for one listener (`Driver`)."""
@@ -136,7 +129,7 @@ class Visit:
         try:
             reached = await self._unless_over(self._reach_target)
         except (AccessDenied, VaultFailed, UpstreamFailed, RecordingFailed) as exc:
-            await self._turn_away(_CODES[type(exc)], str(exc))
+            await self._turn_away(f"{code_of(exc)}: {exc}", for_client(exc))
             return
         if reached:
             passage.go()

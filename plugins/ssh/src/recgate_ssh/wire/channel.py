@@ -27,6 +27,7 @@ from asyncssh.misc import ProtocolError
 from asyncssh.packet import Boolean, SSHPacket, String, UInt32
 
 from recgate_ssh.wire.replies import MAX_OWED, Replies, Slot
+from recgate_ssh.wire.transport import MAX_READ
 
 if TYPE_CHECKING:
     from recgate_ssh.wire.link import Link
@@ -38,9 +39,8 @@ WINDOW: Final = (
 )  # bytes a peer may send unasked; what OpenSSH uses, so no slower over distance
 MAX_PACKET: Final = 64 * 1024  # bytes of one packet towards us
 HIGH_WATER: Final = 256 * 1024  # bytes waiting for the peer's window at which the other side is paused
-MERGE: Final = (
-    64 * 1024
-)  # bytes that small packets are joined to while paused, so that their number costs nothing
+SMALL: Final = 4 * 1024  # bytes below which a packet counts as small, and is joined to others while paused:
+MERGE: Final = 64 * 1024  # up to so many bytes, so that the number of packets costs nothing
 
 
 class ChannelEvents(Protocol):
@@ -100,6 +100,7 @@ class WireChannel(SSHChannel[bytes]):
     _read_datatypes = {EXTENDED_DATA_STDERR}
     _write_datatypes = {EXTENDED_DATA_STDERR}
     _recv_buf: Any
+    _send_buf: Any
     events: ChannelEvents
 
     def __init__(self, link: Link) -> None:
@@ -108,8 +109,7 @@ class WireChannel(SSHChannel[bytes]):
         self._link = link
         self.events = _NOBODY
         self._recv_paused = False
-        self._recv_buf = deque[tuple[bytearray, "int | None"]]()
-        self._parts: list[bytes] = []
+        self._recv_buf = deque[tuple["bytes | bytearray", "int | None"]]()
         self._gone = False
         self._owed = Replies(self._send_reply)
         self.set_write_buffer_limits(high=HIGH_WATER)
@@ -172,27 +172,18 @@ class WireChannel(SSHChannel[bytes]):
         """Whether `count` bytes of data are in order now."""
         return 0 < count <= self._recv_window and self._recv_state == "open"
 
-    def gather(self, data: bytes) -> None:
-        """Take one packet's data, to be delivered with what follows it in the same read."""
+    def take(self, data: bytes) -> None:
+        """Take data of one read, in one piece."""
         if self._send_state in ("close_pending", "closed"):
             return  # we closed: what the peer had under way is dropped, as in asyncssh
-        self._recv_window -= len(data)
         if self._recv_paused:
             self._hold(data, None)
         else:
-            if not self._parts:
-                self._link.gathered.append(self)
-            self._parts.append(data)
+            self._deliver_data(data, None)
 
-    def deliver_gathered(self) -> None:
-        """Deliver what was gathered as one piece."""
-        parts, self._parts = self._parts, []
-        if parts:
-            data = parts[0] if len(parts) == 1 else b"".join(parts)
-            if self._recv_paused:
-                self._hold(data, None)
-            else:
-                self._deliver_data(data, None)
+    def count_taken(self, count: int) -> None:
+        """Account for a packet of data whose bytes are handed over by `take` a little later."""
+        self._recv_window -= count
 
     def _accept_data(self, data: bytes, datatype: int | None = None) -> None:
         if not data or self._send_state in ("close_pending", "closed"):
@@ -204,10 +195,11 @@ class WireChannel(SSHChannel[bytes]):
             self._deliver_data(data, datatype)
 
     def _hold(self, data: bytes, datatype: int | None) -> None:
-        if self._recv_buf and self._recv_buf[-1][1] == datatype and len(self._recv_buf[-1][0]) < MERGE:
-            self._recv_buf[-1][0].extend(data)
+        last = self._recv_buf[-1] if self._recv_buf else None
+        if last is not None and last[1] == datatype and type(last[0]) is bytearray and len(last[0]) < MERGE:
+            last[0].extend(data)
         else:
-            self._recv_buf.append((bytearray(data), datatype))
+            self._recv_buf.append((bytearray(data) if len(data) < SMALL else data, datatype))
         self._link.hold(len(data))
 
     def _deliver_data(self, data: bytes, datatype: int | None) -> None:
@@ -218,9 +210,9 @@ class WireChannel(SSHChannel[bytes]):
 
     def _flush_recv_buf(self, exc: Exception | None = None) -> None:
         while self._recv_buf and not self._recv_paused:
-            data, datatype = self._recv_buf.popleft()
+            data, datatype = self._held()
             self._link.hold(-len(data))
-            self._deliver_data(bytes(data), datatype)
+            self._deliver_data(data, datatype)
         if self._recv_buf:
             return
         if self._recv_state == "eof_pending":
@@ -229,6 +221,17 @@ class WireChannel(SSHChannel[bytes]):
         elif self._recv_state == "close_pending":
             self._recv_state = "closed"
             self._loop.call_soon(self._cleanup, exc)
+
+    def _held(self) -> tuple[bytes, int | None]:
+        """Take what is held of one kind, in pieces of about one read."""
+        data, datatype = self._recv_buf.popleft()
+        if not (self._recv_buf and self._recv_buf[0][1] == datatype and len(data) < MAX_READ):
+            return (data if type(data) is bytes else bytes(data)), datatype
+        parts, size = [data], len(data)
+        while self._recv_buf and self._recv_buf[0][1] == datatype and size < MAX_READ:
+            parts.append(self._recv_buf.popleft()[0])
+            size += len(parts[-1])
+        return b"".join(parts), datatype
 
     def _process_channel_request(self, _pkttype: int, _pktid: int, packet: SSHPacket) -> None:
         if self._recv_state not in ("open", "eof_pending", "eof"):
@@ -266,18 +269,16 @@ class WireChannel(SSHChannel[bytes]):
         if self._send_state != "open" or not data:
             return
         datatype = EXTENDED_DATA_STDERR if ext else None
+        view = memoryview(data)
         if not self._send_buf:
-            view = memoryview(data)
             now = min(len(view), self._send_window)
             if now:
                 self._send_now(view[:now], datatype)
             if now == len(view):
                 return
-            self._send_buf.append((bytearray(view[now:]), datatype))
-            self._send_buf_len += len(view) - now
-        else:
-            self._send_buf.append((bytearray(data), datatype))
-            self._send_buf_len += len(data)
+            view = view[now:]
+        self._send_buf.append((view, datatype))
+        self._send_buf_len += len(view)
         self._pause_resume_writing()
 
     def _send_now(self, view: memoryview, datatype: int | None) -> None:
@@ -287,15 +288,14 @@ class WireChannel(SSHChannel[bytes]):
 
     def _flush_send_buf(self) -> None:
         while self._send_buf and self._send_window and self._send_chan is not None:
-            data, datatype = self._send_buf[0]
-            now = min(len(data), self._send_window)
+            view, datatype = self._send_buf[0]
+            now = min(len(view), self._send_window)
             self._send_buf_len -= now
-            with memoryview(data) as view:
-                self._send_now(view[:now], datatype)
-            if now == len(data):
+            self._send_now(view[:now], datatype)
+            if now == len(view):
                 del self._send_buf[0]
             else:
-                del data[:now]
+                self._send_buf[0] = (view[now:], datatype)
         self._pause_resume_writing()
         if not self._send_buf:
             if self._send_state == "eof_pending":
@@ -340,7 +340,7 @@ class WireChannel(SSHChannel[bytes]):
     def _cleanup(self, exc: Exception | None = None) -> None:
         if self._gone:
             return
-        self.deliver_gathered()
+        self._link.deliver_gathered()
         self._gone = True
         while self._recv_buf:
             self._link.hold(-len(self._recv_buf.popleft()[0]))

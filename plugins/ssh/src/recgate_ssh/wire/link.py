@@ -54,12 +54,10 @@ class Link(PacketLayer):
     """One connection. The subclass says which side of the protocol it plays."""
 
     events: LinkEvents
-    gathered: list[WireChannel]
 
     def start_link(self, events: LinkEvents) -> None:
         """Set what the base class does not know. Called once, before any data."""
         self.events = events
-        self.gathered = []
         self.said = ""  # what the peer gave as its reason
         self._held = 0
         self._asked: deque[Callable[[bool, bytes], None]] = deque()
@@ -136,13 +134,6 @@ class Link(PacketLayer):
         self._send_global_request(name.encode(), payload, want_reply=answered is not None)
 
     # -- flow ------------------------------------------------------------------------------------------
-
-    def deliver_gathered(self) -> None:
-        """Deliver what was read of each channel since the last call, each as one piece."""
-        if self.gathered:
-            channels, self.gathered = self.gathered, []
-            for channel in channels:
-                channel.deliver_gathered()
 
     def hold(self, count: int) -> None:
         """Account for bytes held (or, negative, no longer) for channels that are paused."""

@@ -23,7 +23,6 @@ from asyncssh.encryption import GCMEncryption
 from asyncssh.misc import DisconnectError, MACError, ProtocolError
 
 from recgate_ssh.wire.gcm import TAG, CachedGcm
-from recgate_ssh.wire.transport import SocketTransport
 
 __all__ = ["FAST", "MAX_HELD", "PacketLayer"]
 
@@ -33,13 +32,17 @@ FAST: Final = asyncssh.__version__.split(".")[:2] == ["2", "24"]
 BLOCK: Final = 16  # bytes; AES-GCM's block, to which a packet is padded (RFC 5647 §7.2)
 MAX_PACKET: Final = 64 * 1024  # bytes of one packet sent here; peers must take 35,000 (RFC 4253 §6.1)
 MAX_HELD: Final = 4 * 1024 * 1024  # bytes held unparsed while a key exchange or login is worked on
+MAX_RECEIVED: Final = (
+    256 * 1024
+)  # bytes of one packet that asyncssh takes, and of data gathered before it goes on
+LEAD: Final = 10  # bytes before a data packet's data: padding length, type, channel, data length
 SEALED: Final = 288 * 1024  # bytes of packets sealed before they are written, about one read's worth
 
 # One scratch for the process each way: a packet is sealed and written, or opened and copied out, without a
 # task switch in between.
 _plain = bytearray(MAX_PACKET + 64)
 _sealed = bytearray(SEALED)
-_opened = bytearray(256 * 1024 + 64)
+_opened = bytearray(2 * MAX_RECEIVED + 64)
 _plain_view, _sealed_view, _opened_view = memoryview(_plain), memoryview(_sealed), memoryview(_opened)
 
 # RFC 4253 §6 wants arbitrary, preferably random padding. Under AES-GCM it hides nothing; random once is enough.
@@ -58,10 +61,13 @@ def _cached(encryption: object) -> CachedGcm | None:
 
 
 class PacketLayer(SSHConnection):
-    """Both legs' packet layer. `deliver_gathered` is called when what was read of a channel is together."""
+    """Both legs' packet layer."""
 
     _send_gcm: tuple[object, CachedGcm | None] = (None, None)
     _recv_gcm: tuple[object, CachedGcm | None] = (None, None)
+    _gatherer: Any = None  # the channel whose data stands in the scratch, from LEAD on
+    _gatherer_number = 0
+    _gathered = 0  # bytes of it
 
     # -- sending ---------------------------------------------------------------------------------------
 
@@ -207,37 +213,58 @@ class PacketLayer(SSHConnection):
             while end - position >= 4:
                 header = view[position : position + 4]
                 size = int.from_bytes(header, "big")
-                if size > self._max_recv_pktlen or size < BLOCK or size % BLOCK:
+                if not BLOCK <= size <= MAX_RECEIVED or size % BLOCK:
                     raise ProtocolError("Invalid packet length")
                 after = position + 4 + size + TAG
                 if after > end:
                     return False
-                if not cipher.open_into(view[position + 4 : after], header, _opened_view[:size]):
+                # Opened so that its data lies right behind what was gathered: what precedes the data overwrites the
+                # last bytes of that, which are put back.
+                at = self._gathered
+                kept = bytes(_opened_view[at : at + LEAD])
+                if not cipher.open_into(view[position + 4 : after], header, _opened_view[at : at + size]):
                     raise MACError("MAC verification failed")
                 position = after
-                if _opened[1] == MSG_CHANNEL_DATA and self._take_data(size):
+                if _opened[at + 1] == MSG_CHANNEL_DATA and self._take_data(at, size, kept):
                     continue
+                packet = bytes(_opened_view[at : at + size])
+                _opened_view[at : at + LEAD] = kept
                 self._inpbuf = view[position:]
-                return self._recv_other(cipher, bytes(_opened_view[:size]))
+                return self._recv_other(cipher, packet)
             return False
         finally:
             if self._inpbuf is data:
                 self._inpbuf = view[position:] if position else data
 
-    def _take_data(self, size: int) -> bool:
-        """Hand channel data to its channel, if all is as it should be; else asyncssh says what is wrong."""
-        channel: Any = self._channels.get(int.from_bytes(_opened_view[2:6], "big"))
-        count = int.from_bytes(_opened_view[6:10], "big")
+    def _take_data(self, at: int, size: int, kept: bytes) -> bool:
+        """Gather channel data, if all is as it should be; else asyncssh says what is wrong."""
+        number = int.from_bytes(_opened_view[at + 2 : at + 6], "big")
+        count = int.from_bytes(_opened_view[at + 6 : at + LEAD], "big")
+        channel: Any = self._gatherer
+        if channel is None or number != self._gatherer_number:
+            channel = self._channels.get(number)
         if (
             channel is None
             or not self._auth_complete
-            or 10 + count + _opened[0] != size
+            or LEAD + count + _opened[at] != size
             or not channel.may_take(count)
         ):
             return False
         self._auth_final = True
         self._recv_seq = self._recv_seq + 1 & 0xFFFFFFFF
-        channel.gather(bytes(_opened_view[10 : 10 + count]))
+        channel.count_taken(count)
+        if channel is self._gatherer:
+            _opened_view[at : at + LEAD] = kept
+            self._gathered = at + count
+        else:
+            # Another channel's: what was gathered goes first, and this moves to the front.
+            piece = bytes(_opened_view[at + LEAD : at + LEAD + count])
+            _opened_view[at : at + LEAD] = kept
+            self.deliver_gathered()
+            _opened_view[LEAD : LEAD + count] = piece
+            self._gatherer, self._gatherer_number, self._gathered = channel, number, count
+        if self._gathered >= MAX_RECEIVED:
+            self.deliver_gathered()
         return True
 
     def _recv_other(self, cipher: CachedGcm, packet: bytes) -> bool:
@@ -259,9 +286,8 @@ class PacketLayer(SSHConnection):
                 self._transport.resume_reading()
 
     def deliver_gathered(self) -> None:
-        """Give channels what was gathered for them."""
-
-
-def transport_of(link: PacketLayer) -> SocketTransport | None:
-    """Give the transport while the connection is up."""
-    return cast("SocketTransport | None", link._transport)
+        """Hand over what was gathered of a channel, as one piece."""
+        channel, count = self._gatherer, self._gathered
+        if channel is not None:
+            self._gatherer, self._gathered = None, 0
+            channel.take(bytes(_opened_view[LEAD : LEAD + count]))
