@@ -400,6 +400,55 @@ async def test_only_a_session_id_names_a_journal(ground, session):
             service.open(opened() | {"session": session})
 
 
+@pytest.mark.parametrize(
+    ("fact", "what"),
+    [
+        ({"groups": ["g" * 60] * 2000}, "how many groups"),
+        ({"user": "\udc80"}, "cannot be recorded"),
+        ({"user": object()}, "cannot be recorded"),
+    ],
+)
+async def test_who_cannot_be_written_down_opens_no_session(ground, fact, what):
+    async with ground.service() as service:
+        with pytest.raises(RecordingFailed, match=what):
+            service.open(opened(**fact))
+        assert service.recorders == {}
+    assert [name for name in os.listdir(ground.plan.root) if not name.startswith(".")] == []
+
+
+async def test_an_end_that_says_too_much_is_sealed_in_short(ground):
+    async with ground.service() as service:
+        recorder = service.open(opened())
+        await recorder.close({"reason": "r" * 5000, "exit": "e" * 5000, "wire": {"w" * 5000: 1}})
+        assert recorder.sealed
+    (segment,) = ground.segments(recorder.session_id)
+    assert segment.seal.end is not None
+    assert segment.seal.end.reason == "r" * 1000
+    assert segment.seal.end.exit is None
+    assert list(segment.seal.end.counters) == ["recorded"]
+    assert b"e" * 5000 in ground.frames(recorder.session_id)[-1].data
+
+
+async def test_journals_without_an_owner_count_against_the_quota(ground, monkeypatch):
+    monkeypatch.setattr(service_module, "SWEEP", 0.01)
+    async with ground.service() as service:
+        ground.store.root.write_bytes(b"")
+        recorder = service.open(opened())
+        recorder.append(CLIENT, "F", bytes(900_000))
+        recorder.journal.release()
+        del service.recorders[recorder.session_id]
+        monkeypatch.setattr(service.store, "check", lambda: None)
+        service.check()
+    async with ground.service(quota=800_000) as service:
+        await service.swept()
+        with pytest.raises(RecordingFailed, match="wait for the store"):
+            service.check()
+        ground.store.root.unlink()
+        while service.over:
+            await service.swept()
+        service.check()
+
+
 CHILD = """
 import sys, os, json, trio
 from pathlib import Path

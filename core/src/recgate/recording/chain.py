@@ -16,7 +16,7 @@ from recgate.recording.cbor import Fields, as_list, encode, loads
 from recgate.recording.commitments import leaf_hash, salt_key, salter
 from recgate.recording.frames import RecordedFrame, encode_head
 from recgate.recording.journalfiles import JournalKeys
-from recgate.recording.limits import MAX_DATA, MAX_STATE
+from recgate.recording.limits import MAX_DATA, MAX_EXIT, MAX_REASON, MAX_STATE
 from recgate.recording.seal import End, Header
 from recgate.recording.segment import Place, count_sides
 
@@ -165,6 +165,9 @@ def end_of(closed: RecordedFrame, totals: list[list[int]]) -> End:
             for name, (frames, size) in zip(SIDE_NAMES, totals, strict=True)
         }
     }
-    if "wire" in body:
+    if "wire" in body and len(encode(body["wire"])) <= MAX_EXIT:
         counters["wire"] = body["wire"]
-    return End(str(body.get("reason", "")), counters, body.get("exit"))
+    leaving = body.get("exit")
+    if len(encode(leaving)) > MAX_EXIT:
+        leaving = None  # it is in the frame
+    return End(str(body.get("reason", ""))[:MAX_REASON], counters, leaving)

@@ -102,7 +102,6 @@ class Journal:
         "on_part",
         "retired",
         "stale_directories",
-        "writes",
     )
 
     def __init__(self, directory: Path, keys: JournalKeys, head: int, *, synced: bool) -> None:
@@ -113,7 +112,6 @@ class Journal:
         # entries want one.
         self.retired: list[int] = []
         self.stale_directories: set[Path] = set()
-        self.writes = 0
         self._keep_old = synced
         self._encrypt = AESGCM(keys.records).encrypt
         self._encoder = FrameEncoder()
@@ -169,6 +167,16 @@ class Journal:
         """The number of the part that is being written."""
         return self._part
 
+    @property
+    def next_seq(self) -> int:
+        """The number that the next frame gets."""
+        return self._seq
+
+    @property
+    def elapsed(self) -> int:
+        """Microseconds since the session opened, as frames are stamped."""
+        return (self._clock() - self._opened) // 1000
+
     def append(self, side: int, kind: str, data: bytes, channel: int = 0) -> None:
         """Record one frame; it is in the file when this returns.
 
@@ -196,7 +204,6 @@ class Journal:
         except OSError as error:
             self._poison(error)
         self._size += length
-        self.writes += 1
         self._seq = seq + 1
         if self._due == _NEVER:
             self._due = now + _PART_NS
@@ -254,7 +261,6 @@ class Journal:
         except OSError as error:
             self._poison(error)
         self._size += length
-        self.writes += 1
 
     def _write_rest(self, rest: bytes) -> None:
         # A full disk takes what fits and says so on the next call: then this raises, and the torn record is

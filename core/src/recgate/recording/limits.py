@@ -12,7 +12,10 @@ __all__ = [
     "JOURNAL_QUOTA",
     "MAX_BLOCK",
     "MAX_DATA",
+    "MAX_EXIT",
     "MAX_ITEM",
+    "MAX_OPENED",
+    "MAX_REASON",
     "MAX_RECORD",
     "MAX_SEGMENT",
     "MAX_STATE",
@@ -50,6 +53,12 @@ MAX_ITEM: Final = 256 * KIB
 
 # The end of a session fits here whatever happens: the space is allocated when the session opens.
 CLOSING_BYTES: Final = 4 * KIB
+
+# The first frame's body: a name, a target, a few thousand groups.
+MAX_OPENED: Final = 64 * KIB
+# Characters of a reason, and bytes of what a protocol adds to the end, that a seal repeats from the last frame.
+MAX_REASON: Final = 1_000
+MAX_EXIT: Final = 1 * KIB
 
 # A transcriber keeps at most 64 KiB by its contract; more than this is a bug in it and is not stored.
 MAX_STATE: Final = 1 * MIB

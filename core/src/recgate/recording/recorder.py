@@ -47,6 +47,10 @@ class Sealing(Protocol):
 
     over: bool  # the backlog of all sessions is above the quota
 
+    def weigh(self, added: int) -> None:
+        """Some more bytes wait for the store, or fewer."""
+        ...
+
     def wanted(self, recorder: Recorder) -> None:
         """A part waits for its seal."""
         ...
@@ -97,8 +101,12 @@ class Recorder:
 
     def _queue(self, unsealed: Unsealed) -> None:
         self.unsealed.append(unsealed)
-        self.backlog += unsealed.part.size
+        self._weigh(unsealed.part.size)
         self._sealing.wanted(self)
+
+    def _weigh(self, added: int) -> None:
+        self.backlog += added
+        self._sealing.weigh(added)
 
     @property
     def failure(self) -> str:
@@ -139,7 +147,7 @@ class Recorder:
         self.lost = True
         self.journal.fail(why)
         self.unsealed.clear()
-        self.backlog = 0
+        self._weigh(-self.backlog)
         if self._closed:
             self._sealing.given_up(self)
 
@@ -158,7 +166,7 @@ class Recorder:
         """These, the first of `unsealed`, are durable."""
         for each in parts:
             self.unsealed.popleft()
-            self.backlog -= each.part.size
+            self._weigh(-each.part.size)
         if parts[-1].final:
             self.sealed = True
             self.ended()

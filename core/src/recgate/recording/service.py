@@ -21,7 +21,7 @@ from recgate.errors import RecordingFailed
 from recgate.recording.directory import is_session
 from recgate.recording.durability import GroupCommit
 from recgate.recording.journal import Journal
-from recgate.recording.limits import MIN_FREE
+from recgate.recording.limits import MAX_OPENED, MAX_REASON, MIN_FREE
 from recgate.recording.link import NotAsked, SealingWorker, WorkerLost, WorkerRefused
 from recgate.recording.plan import RecordingPlan
 from recgate.recording.recorder import Recorder, Unsealed
@@ -70,7 +70,8 @@ class RecordingService:
         self._swept = trio.Event()
         # A journal that kills the worker would end every session with it at every sweep.
         self._attempts: dict[str, int] = {}
-        self._backlog = 0
+        self._backlog = 0  # bytes that wait for the store, of live sessions
+        self._orphaned = 0  # and of those that no recorder is left of
         self._lock = -1
         self._stack = AsyncExitStack()
         self._nursery: trio.Nursery
@@ -133,7 +134,7 @@ class RecordingService:
             raise RecordingFailed(f"journal: {root} has no space left; add some. No session was opened.")
         if self.over:
             raise RecordingFailed(
-                f"journal: {self._backlog >> 20} MiB in {root} wait for the store, which is the limit "
+                f"journal: {self._backlog + self._orphaned >> 20} MiB in {root} wait for the store, which is the limit "
                 "(recording: backlog). See why the store does not take them. No session was opened."
             )
         if not self._up.is_set():
@@ -150,11 +151,12 @@ class RecordingService:
         session = opened.get("session")
         if not isinstance(session, str) or not is_session(session):
             raise RecordingFailed("a recording needs a session id")
+        facts = _encode_opened(opened)
         journal = Journal.create(
             self.plan.root, session, self.plan.wrapping.reveal(), synced=self.plan.synced
         )
         try:
-            journal.append(GATEWAY, "opened", cbor2.dumps(dict(opened), canonical=True))
+            journal.append(GATEWAY, "opened", facts)
         except RecordingFailed:
             journal.remove()
             raise
@@ -175,7 +177,6 @@ class RecordingService:
 
     def wanted(self, recorder: Recorder) -> None:
         """A part waits for its seal: see to it that somebody has it sealed."""
-        self._weigh(recorder.unsealed[-1].part.size)
         if recorder.session_id not in self._sealing:
             self._sealing.add(recorder.session_id)
             self._nursery.start_soon(self._seal, recorder)
@@ -184,6 +185,11 @@ class RecordingService:
         """Recover a session that this gateway itself has lost the key of."""
         self.recorders.pop(recorder.session_id, None)
         self._nursery.start_soon(self._recover_own, recorder)
+
+    def weigh(self, added: int) -> None:
+        """Some more bytes wait for the store, or fewer."""
+        self._backlog += added
+        self.over = self._backlog + self._orphaned >= self.plan.quota
 
     async def changed(self) -> None:
         """Wait until some backlog has become smaller, or a recorder has failed."""
@@ -197,10 +203,6 @@ class RecordingService:
         """Close what the journal has put away."""
         if journal.retired:
             self._commit.collect(journal)
-
-    def _weigh(self, added: int) -> None:
-        self._backlog += added
-        self.over = self._backlog >= self.plan.quota
 
     def _tell(self) -> None:
         self._changed.set()
@@ -222,7 +224,6 @@ class RecordingService:
         while recorder.unsealed and not recorder.lost:
             parts = recorder.next_parts()
             if await self._seal_parts(recorder, parts):
-                self._weigh(-sum(each.part.size for each in parts))
                 recorder.took(parts)
                 self._tell()
         self._sealing.discard(recorder.session_id)
@@ -265,7 +266,6 @@ class RecordingService:
         if recorder.lost:
             return
         log.error("recording.lost", session=recorder.session_id, reason=why)
-        self._weigh(-recorder.backlog)
         recorder.fail(why)
         self._tell()
 
@@ -329,6 +329,8 @@ class RecordingService:
         while True:
             for session in self._orphans():
                 await self._recover(session, _DIED)
+            self._orphaned = sum(self._size(session) for session in self._orphans())
+            self.weigh(0)
             done, self._swept = self._swept, trio.Event()
             done.set()
             with trio.move_on_after(SWEEP):
@@ -346,6 +348,12 @@ class RecordingService:
             for name in names
             if is_session(name) and name not in self.recorders and self._attempts.get(name, 0) < MAX_ATTEMPTS
         ]
+
+    def _size(self, session: str) -> int:
+        try:
+            return sum(entry.stat().st_size for entry in os.scandir(self.plan.root / session))
+        except OSError:
+            return 0  # recovered meanwhile
 
     async def _recover_own(self, recorder: Recorder) -> None:
         await self._recover(recorder.session_id, recorder.failure)
@@ -367,6 +375,20 @@ class RecordingService:
         log.warning("recording.recovered", session=session, **outcome)
         if self.recovered is not None:
             self.recovered(session, outcome)
+
+
+def _encode_opened(opened: Mapping[str, object]) -> bytes:
+    """Encode the first frame's body. Names come from outside: what cannot be written down opens no session."""
+    try:
+        facts = cbor2.dumps(dict(opened), canonical=True)
+    except (cbor2.CBOREncodeError, ValueError) as error:
+        raise RecordingFailed(f"who opens this session cannot be recorded: {error}"[:MAX_REASON]) from error
+    if len(facts) > MAX_OPENED:
+        raise RecordingFailed(
+            f"who opens this session takes {len(facts)} bytes to record, and the limit is {MAX_OPENED}; "
+            "see how many groups that user has"
+        )
+    return facts
 
 
 def _take_lock(root: Path) -> int:
