@@ -19,9 +19,10 @@ from tests.peers.sshd import free_port
 
 __all__ = ["QUICK", "SCRIPTS", "Reach", "run"]
 
-QUICK = ("connect", "exit-status", "yes-head")
+QUICK = ("connect", "yes-head")
 SCRIPTS = (
     *QUICK,
+    "exit-status",
     "stderr-data",
     "stderr-after-eof",
     "transfer",

@@ -30,4 +30,4 @@ def _said(address: Address, path: Path) -> str:
     )
     # What differs from run to run, direct or not: the server process that notifies, the port.
     settled = re.sub(r"server process with PID \d+", "server process with PID N", done.stdout)
-    return re.sub(rf"\b{address.port}\b", "PORT", settled)
+    return settled.replace(f'port "{address.port}"', 'port "PORT"')

@@ -1,0 +1,58 @@
+"""Take a long stream from a client and watch, as it flows, whether the gateway's memory stays where it was."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.process import descendants
+
+__all__ = ["Flow", "flow"]
+
+STEP = 1 << 20  # bytes of one read from the client
+SAMPLES = 64  # of memory, evenly over the stream
+SETTLED = 8  # of these first ones are the start: buffers and caches reach their size
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What came, and by how much the memory of the gateway and of its sealing process grew once under way."""
+
+    taken: int
+    gateway_growth: int
+    sealing_growth: int
+
+
+def resident(pid: int) -> int:
+    """Give the resident bytes of a process, without file pages, which the kernel takes back at will."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def flow(command: Sequence[str], environment: Mapping[str, str], gateway: int, size: int) -> Flow:
+    """Run a client whose output is `size` bytes long; its exit status must be 0."""
+    workers = descendants(gateway)
+    samples: list[tuple[int, int]] = []
+    taken, due = 0, 0
+    null = os.open(os.devnull, os.O_WRONLY)
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    ) as client:
+        assert client.stdout is not None
+        try:
+            while moved := os.splice(client.stdout.fileno(), null, STEP):
+                taken += moved
+                if taken >= due:
+                    due += size // SAMPLES
+                    samples.append((resident(gateway), sum(map(resident, workers))))
+        finally:
+            os.close(null)
+    assert client.returncode == 0, command
+    early, late = samples[:SETTLED], samples[SETTLED:]
+    growth = [max(each[i] for each in late) - max(each[i] for each in early) for i in (0, 1)]
+    return Flow(taken, *growth)
