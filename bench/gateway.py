@@ -133,7 +133,7 @@ def gateway(
         )
     if ssh is not None:
         prepared.command("secret", "set", "host", "--username", ssh.user, "--key-file", str(ssh.key))
-    token = prepared.command("token", "issue", "--user", USER, "--create").strip()
+    token = prepared.command("token", "issue", "--user", USER).strip()
     if client_key is not None:
         prepared.command("key", "add", "--user", USER, str(client_key))
     command = [*python, *_recgate("serve", "--config", str(config), "--json")]

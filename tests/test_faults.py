@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from recgate.testing.process import GatewayProcess
 from tests.peers.postgres import PASSWORD, Cluster, debian_bin
 from tests.peers.rawpostgres import RawClient
 
-PATIENCE = 60.0
 FLOOD = "SELECT i, repeat(md5(i::text), 20) FROM generate_series(1, 2000000) AS i"
 
 
@@ -64,14 +62,8 @@ def recorded(gate: GatewayProcess, session: str) -> bytes:
 
 def only_session(gate: GatewayProcess, status: str) -> dict[str, object]:
     """Wait until the one session has that status."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        rows = gate.rows("sessions")
-        if rows and rows[0]["status"] == status:
-            return rows[0]
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{rows}\n{gate.log()}")
-        time.sleep(0.1)
+    gate.until(lambda: [row["status"] for row in gate.rows("sessions")] == [status], f"one session, {status}")
+    return gate.rows("sessions")[0]
 
 
 def children(pid: int) -> list[int]:
@@ -82,10 +74,8 @@ def children(pid: int) -> list[int]:
 
 def oldest_session(gate: GatewayProcess) -> str:
     """Wait until none is open or unsealed, and give the first."""
-    deadline = time.monotonic() + PATIENCE
-    while any(row["status"] in ("live", "unsealed") for row in gate.rows("sessions")):
-        assert time.monotonic() < deadline, gate.log()
-        time.sleep(0.1)
+    ended = {"sealed", "recovered"}
+    gate.until(lambda: {row["status"] for row in gate.rows("sessions")} <= ended, "every session sealed")
     return str(gate.rows("sessions")[-1]["id"])
 
 
@@ -131,18 +121,19 @@ def test_threat_20_a_dead_sealing_worker_ends_no_more_than_it_must(tmp_path: Pat
         row = only_session(gate, "recovered")
         assert delivered[-2_000:] in recorded(gate, str(row["id"]))
         # A new session is recorded by a new worker.
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                again = RawClient(gate.port("postgres"), "prod-db", token)
-                break
-            except ConnectionError as exc:
-                if time.monotonic() > deadline:
-                    raise AssertionError(gate.log()) from exc
-                time.sleep(0.2)
-        again.query("SELECT 1")
-        again.read()
-        again.close()
+        gate.until(lambda: answers(gate, token), "a new session")
+
+
+def answers(gate: GatewayProcess, token: str) -> bool:
+    """Whether a session can be opened and used."""
+    try:
+        client = RawClient(gate.port("postgres"), "prod-db", token)
+    except ConnectionError:
+        return False
+    client.query("SELECT 1")
+    found = b"SELECT 1\0" in client.read()
+    client.close()
+    return found
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
@@ -17,13 +16,6 @@ from recgate.testing.process import GatewayProcess
 
 CONFIG = {"listeners": [{"protocol": "metrics", "bind": "127.0.0.1:0"}]}
 PATIENCE = 30.0
-
-
-def until_logged(gate: GatewayProcess, word: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while word not in gate.log():
-        assert time.monotonic() < deadline, gate.log()
-        time.sleep(0.05)
 
 
 def test_it_says_ready_with_the_addresses_bound_and_serves_metrics(tmp_path: Path) -> None:
@@ -43,10 +35,10 @@ def test_sighup_reads_again_and_a_bad_file_keeps_the_old_one(tmp_path: Path) -> 
     with GatewayProcess(tmp_path, CONFIG) as gate:
         gate.configure({**CONFIG, "log": {"level": "warning"}})
         os.kill(gate.pid, signal.SIGHUP)
-        until_logged(gate, "configuration.loaded")
+        gate.until(lambda: "configuration.loaded" in gate.log(), "a reload")
         gate.config_file.write_text("listners: []")
         os.kill(gate.pid, signal.SIGHUP)
-        until_logged(gate, "configuration.refused")
+        gate.until(lambda: "configuration.refused" in gate.log(), "a refused reload")
         assert "listners" in gate.log()
         urllib.request.urlopen(f"http://127.0.0.1:{gate.port('metrics')}/metrics", timeout=PATIENCE).close()
 
@@ -100,10 +92,7 @@ def test_stopping_while_starting_is_a_stop(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
     )
     try:
-        deadline = time.monotonic() + PATIENCE
-        while not (gate.data_dir / "lock").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        gate.until((gate.data_dir / "lock").exists, "the lock")
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=PATIENCE)
     finally:

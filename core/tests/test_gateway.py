@@ -15,8 +15,11 @@ import trio
 import yaml
 
 from recgate import config as configuration
-from recgate.errors import ConfigurationError
+from recgate.control import MAX_REQUEST
+from recgate.door import Door
+from recgate.errors import ConfigurationError, LocalProtocolError
 from recgate.gateway import Gateway
+from recgate.model import ConnectionInfo, PasswordEvidence, Secret
 from recgate.plugins import Registry
 from recgate.sansio.frames import Frame
 from recgate.testing import lineplugin, sharedplugin, vaultplugin
@@ -223,9 +226,11 @@ async def test_guessing_is_slowed_and_the_reason_is_in_the_audit_trail_only(tmp_
 
 async def test_a_vault_that_has_nothing_ends_the_session_with_its_reason(tmp_path: Path) -> None:
     async with house(tmp_path, target={"credential": "test:missing"}) as home:
-        assert b"BYE vault: test: nothing is kept at missing" in await rest(await home.login())
+        said = await rest(await home.login())
+        assert said.startswith(b"BYE vault: no credential could be had")
+        assert b"missing" not in said, "what the vault says is not the client's to know"
         closed = await home.event("session.closed")
-        assert str(closed["reason"]).startswith("vault")
+        assert closed["reason"] == "vault: test: nothing is kept at missing"
         await home.row(str(closed["session"]), status="sealed")
 
 
@@ -245,12 +250,14 @@ async def test_a_target_that_refuses_the_credential(tmp_path: Path) -> None:
         assert "protocol-error" in str((await home.event("session.closed"))["reason"])
 
 
-@pytest.mark.parametrize("how", ["revoked", "target removed", "allow changed"])
+@pytest.mark.parametrize("how", ["revoked", "target removed", "allow changed", "source broken"])
 async def test_threat_6_the_session_ends_when_its_ground_is_gone(tmp_path: Path, how: str) -> None:
     async with house(tmp_path) as home:
         stream = await home.opened()
         if how == "revoked":
             home.people.revoked.add("alice")
+        elif how == "source broken":
+            home.people.broken = True
         elif how == "allow changed":
             write(home.path, home.target.port, target={"allow": ["user:bob"]})
             home.gateway.reload()
@@ -372,6 +379,35 @@ async def test_the_control_socket_refuses_what_it_does_not_know(tmp_path: Path, 
     async with house(tmp_path) as home:
         (answer,) = await control(home, **request_)
         assert "error" in answer
+
+
+async def test_the_control_socket_refuses_a_line_without_end(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        (answer,) = await control(home, do="x" * (MAX_REQUEST + 10_000))
+        assert "expected one line" in str(answer["error"])
+
+
+async def test_a_door_opens_one_session(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        door = Door(home.gateway, ConnectionInfo("line", "127.0.0.1:1", "127.0.0.1:2"))
+        who = await door.login("prod", PasswordEvidence(Secret("alice:secret")))
+        await door.open(who, {})
+        with pytest.raises(LocalProtocolError):
+            await door.open(who, {})
+        await door.finish("client-closed")
+        await door.finish("again")
+        await home.event("session.closed")
+        closed = [event for event in home.audit() if event["event"] == "session.closed"]
+        assert [event["reason"] for event in closed] == ["client-closed"]
+
+
+async def test_more_sessions_than_the_limit_are_refused_with_the_reason_in_the_audit_trail(
+    tmp_path: Path,
+) -> None:
+    async with house(tmp_path, limits={"max_sessions": 1}) as home:
+        await home.opened()
+        assert b"BYE recording: the session cannot be recorded" in await rest(await home.login())
+        assert "limits.max_sessions" in str((await home.event("session.refused"))["reason"])
 
 
 async def test_reload_through_the_control_socket_says_what_is_wrong(tmp_path: Path) -> None:

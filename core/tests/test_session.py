@@ -154,9 +154,11 @@ async def test_the_first_reason_to_end_stands_and_reaches_who_asked_later() -> N
 
 async def test_watchers_see_frames_until_they_stop() -> None:
     session, _ = make()
-    seen: list[bytes] = []
-    stop = session.watch(lambda seq, t, frame: seen.append(frame.data))
+    seen: list[tuple[int, bytes]] = []
+    session.submit_now(Frame(UPSTREAM, "line", b"before"))
+    stop = session.watch(lambda seq, t, frame: seen.append((seq, frame.data)))
     session.submit_now(Frame(UPSTREAM, "line", b"one"))
+    session.record_frames([Frame(UPSTREAM, "line", b"two"), Frame(CLIENT, "line", b"three")])
     stop()
-    session.submit_now(Frame(UPSTREAM, "line", b"two"))
-    assert seen == [b"one"]
+    session.submit_now(Frame(UPSTREAM, "line", b"after"))
+    assert seen == [(1, b"one"), (2, b"two"), (3, b"three")], "with their numbers in the recording"

@@ -28,7 +28,7 @@ class TlsDoor(FakeDoor):
         super().__init__(target)
         self.certificate = certificate
 
-    def server_tls(self, alpn: str) -> ssl.SSLContext:
+    def server_tls(self, alpn: tuple[str, ...]) -> ssl.SSLContext:
         return self.certificate.context(alpn)
 
     def server_binding(self) -> bytes:
@@ -112,7 +112,7 @@ async def test_tls_to_the_client_comes_before_the_login(tmp_path: Path) -> None:
     ("step", "error", "word", "reason"),
     [
         ("open", AccessDenied("not yours"), b"BYE access: not yours", "access: not yours"),
-        ("open", VaultFailed("vault away"), b"BYE vault: vault away", "vault: vault away"),
+        ("open", VaultFailed("vault away"), b"BYE vault: no credential could be had", "vault: vault away"),
         (
             "open",
             RecordingFailed("disk full at /x"),

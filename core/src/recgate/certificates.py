@@ -19,14 +19,13 @@ class ServerCertificate:
 
     def __init__(self, keys: GatewayKeys) -> None:
         self._keys = keys
-        self._contexts: dict[str, ssl.SSLContext] = {}
+        self._contexts: dict[tuple[str, ...], ssl.SSLContext] = {}
 
-    def context(self, alpn: str = "") -> ssl.SSLContext:
-        """Give the server context that selects `alpn`, made once. Raises `ConfigurationError`."""
+    def context(self, alpn: tuple[str, ...] = ()) -> ssl.SSLContext:
+        """Give the server context that selects from `alpn`, made once. Raises `ConfigurationError`."""
         if alpn not in self._contexts:
-            protocols = (alpn,) if alpn else ()
             self._contexts[alpn] = server_context(
-                self._keys.certificate_file, self._keys.certificate_key_file, alpn=protocols
+                self._keys.certificate_file, self._keys.certificate_key_file, alpn=alpn
             )
         return self._contexts[alpn]
 

@@ -304,7 +304,7 @@ class Door:
 
     # -- TLS of this connection -------------------------------------------------------------------------
 
-    def server_tls(self, alpn: str) -> ssl.SSLContext:
+    def server_tls(self, alpn: tuple[str, ...]) -> ssl.SSLContext:
         """The context of this gateway's certificate, for the client side."""
         return self.gateway.certificate.context(alpn)
 

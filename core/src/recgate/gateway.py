@@ -148,6 +148,11 @@ class Gateway:
             nursery.cancel_scope.cancel()
 
     async def _listen(self, settings: ListenerSettings, nursery: trio.Nursery) -> Listener:
+        provider = self.registry.protocols.get(settings.protocol)
+        if provider is not None and provider.driver is not None:
+            provider.driver(
+                settings.options
+            )  # loads what it is made of now, and not when somebody is waiting
         listener = Listener(settings, _Serving(self, settings).connection)
         host, port = await listener.bind()
         self.bound.append(Bound(settings.protocol, host, port, settings.tls))

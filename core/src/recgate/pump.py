@@ -15,35 +15,20 @@ import trio
 
 from recgate.decisions import Decision, Effect
 from recgate.door import Door
-from recgate.errors import (
-    AccessDenied,
-    AuthenticationFailed,
-    RecgateError,
-    RecordingFailed,
-    RemoteProtocolError,
-    UpstreamFailed,
-    VaultFailed,
-)
+from recgate.errors import RecgateError, RecordingFailed, RemoteProtocolError
 from recgate.lane import Drain, Durable, Step, Undecided, lane
 from recgate.sansio.asks import NEED_DATA, PAUSED, Ask, Denied, Event, NeedData, Paused, PeerClosed
 from recgate.sansio.frames import CLIENT, UPSTREAM, Frame, Side
 from recgate.sansio.relay import Relay
 from recgate.session import Session
 from recgate.switchboard import Switchboard
+from recgate.telling import code_of, for_client
 from recgate.wire import Wire, WireClosed
 
 __all__ = ["Pump"]
 
 LINGER: Final = 10.0  # seconds that one side may go on after the other has closed
 FAREWELL: Final = 3.0  # seconds for the client to take the last words
-
-_DENIED_CODES: Final[dict[type[RecgateError], str]] = {
-    AccessDenied: "access",
-    AuthenticationFailed: "authentication",
-    RecordingFailed: "recording",
-    UpstreamFailed: "upstream",
-    VaultFailed: "vault",
-}
 
 
 class Pump:
@@ -85,12 +70,7 @@ class Pump:
 
     def denied_by(self, exc: RecgateError) -> Denied:
         """Word a failure for the client. Why a login failed is not the client's to know."""
-        session_id = self._session_id
-        if isinstance(exc, AuthenticationFailed):
-            return Denied("authentication failed", "authentication", session_id)
-        if isinstance(exc, RecordingFailed):
-            return Denied("the session cannot be recorded, so it is not carried on", "recording", session_id)
-        return Denied(str(exc), _DENIED_CODES.get(type(exc), "error"), session_id)
+        return Denied(for_client(exc), code_of(exc), self._session_id)
 
     def opened(self, session: Session, upstream: Wire) -> None:
         """The target answers: from now on there are two sides."""
@@ -123,7 +103,7 @@ class Pump:
         if isinstance(exc, WireClosed):
             self.reason = self.reason or f"connection-lost: {exc}"
             return Denied(f"connection lost: {exc}", "upstream", self._session_id)
-        self.reason = f"{_DENIED_CODES.get(type(exc), 'error')}: {exc}"
+        self.reason = f"{code_of(exc)}: {exc}"
         return self.denied_by(exc)
 
     @property

@@ -46,7 +46,7 @@ class Watcher(Protocol):
     """Sees frames as they are recorded. Must not block; a watcher that cannot keep up drops out by itself."""
 
     def __call__(self, seq: int, t: int, frame: Frame) -> None:
-        """Take one frame."""
+        """Take one frame; `seq` is its number in the recording, `t` microseconds, read a moment later."""
         ...
 
 
@@ -174,8 +174,8 @@ class Session:
         else:
             self.recorder.append_all(frames)
         if self.watchers:
-            for frame in frames:
-                self._show(frame)
+            for behind, frame in zip(range(len(frames), 0, -1), frames, strict=True):
+                self._show(frame, behind)
 
     def decide(self, request: Request) -> Decision:
         """Ask the policies, after the target's own allow for what needs one. Records nothing."""
@@ -258,10 +258,12 @@ class Session:
 
         return stop
 
-    def _show(self, frame: Frame) -> None:
-        t = int((time.time() - self.started) * 1e6)
+    def _show(self, frame: Frame, behind: int = 1) -> None:
+        """Show a frame that has just been recorded, `behind` numbers before the next one."""
+        journal = self.recorder.journal
+        seq, t = journal.next_seq - behind, journal.elapsed
         for watcher in tuple(self.watchers):
-            watcher(self.requests, t, frame)
+            watcher(seq, t, frame)
 
     def end(self, denied: Denied) -> None:
         """End the session from outside (kill, expiry, revocation, shutdown). The first reason stands."""

@@ -98,7 +98,7 @@ class Switchboard:
             pump.door.connection = replace(pump.door.connection, tls=True)
         else:
             assert pump.session is not None
-            context = upstream_context(pump.session)
+            context = upstream_context(pump.session, ask.alpn)
             try:
                 await wire.start_tls(
                     context, server_side=False, server_name=ask.server_name, leftover=ask.leftover
@@ -111,8 +111,8 @@ class Switchboard:
         tls = wire.tls
         assert tls is not None
         alpn = tls.selected_alpn_protocol() or ""
-        if ask.alpn and alpn != ask.alpn:
-            raise RemoteProtocolError(f"TLS without the protocol name {ask.alpn!r} (ALPN)")
+        if ask.alpn_required and alpn not in ask.alpn:
+            raise RemoteProtocolError(f"TLS without the protocol name {' or '.join(ask.alpn)} (ALPN)")
         if ask.side is CLIENT:
             return TlsDone(alpn, self._pump.door.server_binding())
         der = tls.getpeercert(binary_form=True) or b""

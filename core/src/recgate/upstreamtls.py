@@ -27,10 +27,10 @@ class UpstreamTlsOptions(Protocol):
         ...
 
 
-def upstream_context(session: Session) -> ssl.SSLContext:
+def upstream_context(session: Session, alpn: tuple[str, ...] = ()) -> ssl.SSLContext:
     """Make the context. Raises `UpstreamFailed`, or `LocalProtocolError` for a target without TLS."""
     options = cast("UpstreamTlsOptions", session.target.options)
-    context = client_context(options.tls, ca=options.ca, credential=session.credential)
+    context = client_context(options.tls, ca=options.ca, credential=session.credential, alpn=alpn)
     if context is None:
         raise LocalProtocolError("the relay asked for TLS to a target that is configured without")
     return context

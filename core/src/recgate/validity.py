@@ -35,15 +35,25 @@ async def end_invalid_sessions(gateway: Gateway) -> None:
     while True:
         await trio.sleep(gateway.config.limits.recheck)
         quiet.forget(gateway.live)
-        for session in tuple(gateway.live.values()):
-            reason = quiet.reason(session, gateway.config.limits.idle_timeout, trio.current_time())
-            reason = reason or await why_invalid(gateway, session)
-            if reason:
-                code = "expired" if reason in (EXPIRED, LASTED, IDLE) else "revoked"
-                gateway.audit.emit(
-                    "session.ended", session=session.id, user=session.principal.name, reason=reason
-                )
-                session.end(Denied(f"{reason}; sign in again", code, session.id))
+        # Side by side: an identity source that hangs must not keep the others' sessions from being judged.
+        async with trio.open_nursery() as nursery:
+            for session in tuple(gateway.live.values()):
+                nursery.start_soon(_judge, gateway, session, quiet)
+
+
+async def _judge(gateway: Gateway, session: Session, quiet: _Quiet) -> None:
+    """End one session if its ground has gone, or if whoever should know cannot say."""
+    reason = quiet.reason(session, gateway.config.limits.idle_timeout, trio.current_time())
+    if not reason:
+        try:
+            reason = await why_invalid(gateway, session)
+        except Exception as exc:
+            log.warning("validity.failed", session=session.id, issuer=session.principal.issuer, exc_info=exc)
+            reason = "the identity source failed"
+    if reason:
+        code = "expired" if reason in (EXPIRED, LASTED, IDLE) else "revoked"
+        gateway.audit.emit("session.ended", session=session.id, user=session.principal.name, reason=reason)
+        session.end(Denied(f"{reason}; sign in again", code, session.id))
 
 
 class _Quiet:

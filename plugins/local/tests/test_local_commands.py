@@ -111,9 +111,14 @@ def test_a_token_given_as_an_id_is_not_repeated(run):
     assert text not in found.output
 
 
-def test_a_token_for_nobody_says_how_to_make_somebody(run):
-    assert "Make it: `recgate user add bob`" in run("token", "issue", "--user", "bob", status=2).stderr
-    assert run("token", "issue", "--user", "bob", "--create").stdout.startswith("rg_")
+def test_a_token_for_somebody_new_makes_them_and_prints_the_token_alone(run):
+    done = run("token", "issue", "--user", "bob", "--group", "dba")
+
+    assert done.stdout.startswith("rg_")
+    assert len(done.stdout.splitlines()) == 1
+    assert "bob is new" in done.stderr
+    assert [row["name"] for row in rows(run("user", "ls", "--json"))] == ["bob"]
+    assert run("token", "issue", "--user", "bob").stderr == ""
 
 
 @pytest.mark.parametrize("ttl", ["5", "x", "-1h", ""])

@@ -101,6 +101,11 @@ class _Wire:
         if self.tls is None or not data:
             return data
         self._in.write(data)
+        return self.decrypted()
+
+    def decrypted(self) -> bytes | None:
+        """Give what TLS has whole; it may have come together with the end of the handshake."""
+        assert self.tls is not None
         plain = b""
         while True:
             try:
@@ -165,6 +170,7 @@ class Gate:
         self.live: list[PostgresRelay] = []
         self.cancelled = 0
         self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited by what it accepts
         self.port: int = self._socket.getsockname()[1]
         self._threads: list[threading.Thread] = []
         self._open: list[socket.socket] = []
@@ -218,6 +224,7 @@ class Gate:
 
     def dial(self) -> socket.socket:
         sock = socket.create_connection((self.target.host, self.target.port))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._open.append(sock)
         return sock
 
@@ -227,7 +234,7 @@ class Gate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*self.certificate)
             if ask.alpn:
-                context.set_alpn_protocols([ask.alpn])
+                context.set_alpn_protocols(list(ask.alpn))
             wire.start_tls(context, server_side=True, leftover=ask.leftover)
             der = ssl.PEM_cert_to_DER_cert(self.certificate[0].read_text())
         else:
@@ -238,7 +245,7 @@ class Gate:
             der = wire.tls.getpeercert(binary_form=True) or b""
         assert wire.tls is not None
         alpn = wire.tls.selected_alpn_protocol() or ""
-        if ask.alpn and alpn != ask.alpn:
+        if ask.alpn_required and alpn not in ask.alpn:
             raise ConnectionError("no such ALPN")
         return TlsDone(alpn, channel_binding(der), der)
 
@@ -373,6 +380,8 @@ class _Connection:
         self.relay.answer(ask, reply)
         if isinstance(reply, Denied):
             self._farewell(reply)
+        elif isinstance(ask, StartTls) and (early := self.wires[ask.side].decrypted()) is not None:
+            self.relay.receive_data(ask.side, early)
 
     def _reply(self, ask: Ask) -> Reply:
         if isinstance(ask, StartTls):

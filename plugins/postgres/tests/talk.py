@@ -119,7 +119,7 @@ def answer(question: Ask, info: TargetInfo | None = None) -> Reply:
         assert isinstance(question.evidence, PasswordEvidence)
         return LoggedIn(Principal("local", "1", "alice"), question.name.rpartition("+")[2])
     if isinstance(question, StartTls):
-        return TlsDone(question.alpn)
+        return TlsDone(question.alpn[0] if question.alpn else "")
     assert isinstance(question, Route)
     return Routed(info or target(), Credential("app", Secret("secret")), SESSION)
 

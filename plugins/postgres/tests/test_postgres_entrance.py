@@ -54,7 +54,9 @@ def test_ssl_request_then_tls_then_password():
 def test_direct_tls_is_fed_to_the_handshake_and_needs_alpn():
     relay = fresh(tls_mode="require")
     relay.receive_data(CLIENT, b"\x16\x03\x01hello")
-    assert relay.next_event(CLIENT) == StartTls(CLIENT, b"\x16\x03\x01hello", replay=True, alpn="postgresql")
+    assert relay.next_event(CLIENT) == StartTls(
+        CLIENT, b"\x16\x03\x01hello", replay=True, alpn=("postgresql",), alpn_required=True
+    )
     assert said(relay) == b""
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import sys
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
 
 import click
 
@@ -25,11 +23,6 @@ from recgate.transcript.terminal import OUTPUT, first_channel, terminal_events
 from recgate.transcript.transcribing import SessionTranscriber
 
 __all__ = ["kill", "watch"]
-
-MOMENT: Final = (
-    20_000  # µs between recording a frame and showing it live; keys do not follow each other so fast
-)
-SEAM: Final = 4_000  # recorded frames that may come again live, since both are read at once
 
 
 @click.command()
@@ -90,37 +83,16 @@ def joined_frames(
 ) -> Iterator[RecordedFrame]:
     """Give what was recorded and then what comes live, each frame once.
 
-    The watching began before the reading, so the first live frames may be the last recorded ones.
+    The watching began before the reading, so the first live frames may be the last recorded ones: their numbers say.
     """
-    tail: deque[RecordedFrame] = deque(maxlen=SEAM)
+    following = 0
     for frame in recorded:
-        tail.append(frame)
+        following = frame.seq + 1
         yield frame
-    overlap: deque[RecordedFrame] | None = None
     for line in lines:
         frame = _frame(line)
-        if overlap is None:
-            overlap = _from(tail, frame)
-        if overlap and _same(overlap[0], frame):
-            overlap.popleft()
-            continue
-        overlap.clear()
-        yield frame
-
-
-def _from(tail: deque[RecordedFrame], first: RecordedFrame) -> deque[RecordedFrame]:
-    """Give the recorded frames from the one that `first` is on; nothing if it was not recorded yet."""
-    equal = [place for place, frame in enumerate(tail) if _same(frame, first)]
-    # Equal frames are common (a key held down), so the time decides, which the gateway takes a moment later. If
-    # in doubt a frame is shown twice rather than not at all.
-    near = [place for place in equal if abs(tail[place].t - first.t) < MOMENT]
-    if not near:
-        return deque()
-    return deque(list(tail)[min(near, key=lambda place: abs(tail[place].t - first.t)) :])
-
-
-def _same(one: RecordedFrame, other: RecordedFrame) -> bool:
-    return (one.side, one.channel, one.kind, one.data) == (other.side, other.channel, other.kind, other.data)
+        if frame.seq >= following:
+            yield frame
 
 
 def _frame(line: Mapping[str, object]) -> RecordedFrame:

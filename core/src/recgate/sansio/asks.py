@@ -80,13 +80,15 @@ class StartTls:
 
     `replay` says that `leftover` is itself the start of the TLS handshake (direct TLS; MySQL) and is fed
     to it. Otherwise a leftover means that somebody injected plaintext (CVE-2021-23214, -23222) and the
-    core ends the session. `server_name` is for the upstream side, `alpn` the one protocol that is required.
+    core ends the session. `server_name` is for the upstream side. `alpn` is what is offered or selected from (RFC
+    7301), best first; with `alpn_required` a handshake that agrees on none of it ends the connection.
     """
 
     side: Side
     leftover: bytes = b""
     replay: bool = False
-    alpn: str = ""
+    alpn: tuple[str, ...] = ()
+    alpn_required: bool = False
     server_name: str = ""
 
 

@@ -80,7 +80,7 @@ class RelayContract:
         if isinstance(ask, Route):
             return Routed(target, Credential("app", Secret("secret")), "0" * 26)
         assert isinstance(ask, StartTls)
-        return TlsDone(ask.alpn)
+        return TlsDone(ask.alpn[0] if ask.alpn else "")
 
     # -- 5, 6: without I/O -------------------------------------------------------------------------------
 

@@ -43,7 +43,14 @@ class MemoryRecorder:
         self.broken = False
         self.emptied = trio.Event()
         self.on_disk = trio.Event()
+        self.journal = self  # what a recorder's journal is asked for, this one answers itself
+        self.elapsed = 0
         self.closed_with: Mapping[str, object] | None = None
+
+    @property
+    def next_seq(self) -> int:
+        """The number of the next frame."""
+        return len(self.frames)
 
     def append(self, side: int, kind: str, data: bytes, channel: int = 0) -> None:
         """Keep a frame, or raise when told to be broken."""

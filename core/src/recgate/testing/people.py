@@ -29,6 +29,7 @@ class SharedSecret:
     secret: bytes = b"secret"
     expires: float | None = None
     revoked: set[str] = field(default_factory=set[str])
+    broken: bool = False
     name: str = "shared"
 
     async def authenticate(
@@ -49,6 +50,8 @@ class SharedSecret:
 
     async def still_valid(self, principal: Principal) -> bool:
         """Until revoked."""
+        if self.broken:
+            raise ZeroDivisionError
         return principal.name not in self.revoked
 
 

@@ -11,7 +11,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, cast
@@ -22,6 +23,7 @@ __all__ = ["GatewayProcess"]
 
 STOP: Final = 60.0  # seconds to stop by itself before the test fails
 COMMAND: Final = 60.0  # seconds for a command
+PATIENCE: Final = 60.0  # seconds for what happens in the gateway's own time
 
 
 class GatewayProcess:
@@ -104,6 +106,14 @@ class GatewayProcess:
     def rows(self, *words: str) -> list[dict[str, Any]]:
         """Run a listing with `--json` and give its objects; an empty answer is an empty list."""
         return [json.loads(line) for line in self.run(*words, "--json", check=False).splitlines()]
+
+    def until(self, true: Callable[[], object], what: str) -> None:
+        """Look again and again until `true()`. Raises `AssertionError` with `what` and the log after `PATIENCE`."""
+        deadline = time.monotonic() + PATIENCE
+        while not true():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"in {PATIENCE:.0f} s not seen: {what}\n{self.log()}")
+            time.sleep(0.05)
 
     def token(self, user: str, *words: str) -> str:
         """Issue a gateway token."""

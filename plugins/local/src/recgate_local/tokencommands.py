@@ -27,17 +27,18 @@ def token() -> None:
 @click.option("--ttl", type=DURATION, default="8h", show_default=True, help="How long it is good for.")
 @click.option("--scram", is_flag=True, help="Let it prove itself by SCRAM-SHA-256 as well.")
 @click.option("--label", default="", help="What it is for.")
-@click.option("--create", is_flag=True, help="Make the user if there is none.")
 @json_option
-def issue(
-    name: str, groups: tuple[str, ...], ttl: float, scram: bool, label: str, create: bool, as_json: bool
-) -> None:
-    """Print a new token, alone on its line. It is not kept and cannot be printed again."""
+def issue(name: str, groups: tuple[str, ...], ttl: float, scram: bool, label: str, as_json: bool) -> None:
+    """Print a new token, alone on its line. It is not kept and cannot be printed again.
+
+    A user that is not there yet is made, and standard error says so.
+    """
     now = time.time()
     with directory().writing() as connection:
-        if create:
-            users.add(connection, name, (), now)
+        made = users.add(connection, name, (), now)
         identifier, text = tokens.issue(connection, tokens.Wish(name, groups, ttl, label, scram), now)
+    if made:
+        click.echo(f"{name} is new and was made; groups given here are this token's own.", err=True)
     if as_json:
         print_json({"id": identifier, "token": text, "user": name, "expires": moment(now + ttl)})
     else:

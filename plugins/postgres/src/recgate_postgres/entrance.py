@@ -157,7 +157,7 @@ class Entrance:
         if not self._may_encrypt:
             raise RemoteProtocolError("this listener speaks no TLS", hint="08P01")
         self._touched = self.handshaking = True
-        return StartTls(CLIENT, self.reader.take_all(), replay=True, alpn=ALPN)
+        return StartTls(CLIENT, self.reader.take_all(), replay=True, alpn=(ALPN,), alpn_required=True)
 
     def _encryption(self, length: int, code: int) -> _Step:
         if length != 8 or code in self._asked_for or self._encrypted:

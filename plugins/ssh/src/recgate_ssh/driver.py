@@ -31,6 +31,7 @@ from recgate.model import Evidence
 from recgate.sansio.asks import LoggedIn
 from recgate.sansio.frames import CLIENT, UPSTREAM
 from recgate.session import Session
+from recgate.telling import code_of, for_client
 from recgate_ssh.hostkeys import known_hosts
 from recgate_ssh.options import SshListenerOptions, SshTargetOptions
 from recgate_ssh.passage import Leg, Passage
@@ -221,11 +222,14 @@ class Visit:
 
     # -- the end ---------------------------------------------------------------------------------------
 
-    async def _turn_away(self, code: str, reason: str) -> None:
-        """Tell the client on its first channel, or when it opens none (`ssh -N`), as the reason of the end."""
+    async def _turn_away(self, why: str, reason: str) -> None:
+        """Tell the client `reason` on its first channel, or if it opens none (`ssh -N`) as the reason of the end.
+
+        `why` is the whole of it, for the recording and the audit trail.
+        """
         passage = self._passage
         passage.refuse(reason)
-        self._door.ended(f"{code}: {reason}", **self._exit())
+        self._door.ended(why, **self._exit())
         with trio.move_on_after(TURN_AWAY):
             await self._first(passage.turned_away, passage.over)
         await self._part(reason, told=passage.turned_away.is_set())

@@ -1,0 +1,42 @@
+"""What a client may read of a failure. Its whole reason is the audit trail's: it names paths, vaults and commands."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from recgate.errors import (
+    AccessDenied,
+    AuthenticationFailed,
+    RecgateError,
+    RecordingFailed,
+    RemoteProtocolError,
+    UpstreamFailed,
+    VaultFailed,
+)
+
+__all__ = ["code_of", "for_client"]
+
+_CODES: Final[dict[type[RecgateError], str]] = {
+    AccessDenied: "access",
+    AuthenticationFailed: "authentication",
+    RecordingFailed: "recording",
+    RemoteProtocolError: "protocol",
+    UpstreamFailed: "upstream",
+    VaultFailed: "vault",
+}
+
+_SAID: Final[dict[type[RecgateError], str]] = {
+    AuthenticationFailed: "authentication failed",
+    RecordingFailed: "the session cannot be recorded, so it is not carried on",
+    VaultFailed: "no credential could be had for this target; the gateway's audit trail says why",
+}
+
+
+def code_of(exc: RecgateError) -> str:
+    """Give the word that relays map to their own codes, and that a session's reason begins with."""
+    return _CODES.get(type(exc), "error")
+
+
+def for_client(exc: RecgateError) -> str:
+    """Word a failure for the client. Why a login failed, or what a vault said, is not the client's to know."""
+    return _SAID.get(type(exc)) or str(exc)

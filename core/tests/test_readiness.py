@@ -1,0 +1,155 @@
+"""Wires are read when something is there, by one task for all; each session keeps its own errors and cancellation."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+import trio.testing
+
+from recgate.readiness import Readiness
+from recgate.wire import MAX_READ, Wire
+
+
+@asynccontextmanager
+async def served() -> AsyncIterator[Readiness]:
+    readiness = Readiness()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(readiness.run)
+        yield readiness
+        nursery.cancel_scope.cancel()
+
+
+def pair() -> tuple[Wire, socket.socket]:
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    return Wire(ours), theirs
+
+
+def until_end(got: bytearray):
+    def step(data: bytes, /) -> object:
+        got.extend(data)
+        return None if data else "end"
+
+    return step
+
+
+async def test_everything_arrives_in_order_and_the_end_behind_it() -> None:
+    data = bytes(range(256)) * 16_000  # 4 MB: many full buffers
+    wire, theirs = pair()
+    got = bytearray()
+    async with served() as readiness:
+        with trio.fail_after(20):
+            async with trio.open_nursery() as nursery:
+
+                async def send() -> None:
+                    view = memoryview(data)
+                    while view:
+                        try:
+                            view = view[theirs.send(view) :]
+                        except BlockingIOError:
+                            await trio.lowlevel.wait_writable(theirs)
+                    theirs.shutdown(socket.SHUT_WR)
+
+                nursery.start_soon(send)
+                assert await readiness.read(wire, until_end(got)) == "end"
+    assert bytes(got) == data
+    wire.close()
+    theirs.close()
+
+
+async def test_data_and_end_that_come_together_are_both_seen() -> None:
+    for size in (1, MAX_READ // 2):
+        wire, theirs = pair()
+        got = bytearray()
+        async with served() as readiness:
+            with trio.fail_after(10):
+                async with trio.open_nursery() as nursery:
+
+                    async def read(wire: Wire = wire, got: bytearray = got) -> None:
+                        await readiness.read(wire, until_end(got))
+
+                    nursery.start_soon(read)
+                    await trio.testing.wait_all_tasks_blocked()
+                    theirs.send(b"x" * size)
+                    theirs.close()  # before the reader had its turn: one edge for both
+        assert got == b"x" * len(got)
+        assert got
+        wire.close()
+
+
+async def test_an_error_is_raised_where_the_wire_is_read_and_nowhere_else() -> None:
+    one, theirs_one = pair()
+    two, theirs_two = pair()
+
+    def explode(data: bytes, /) -> object:
+        raise ZeroDivisionError
+
+    got = bytearray()
+    async with served() as readiness:
+        with trio.fail_after(10):
+            async with trio.open_nursery() as nursery:
+
+                async def breaks() -> None:
+                    with pytest.raises(ZeroDivisionError):
+                        await readiness.read(one, explode)
+
+                async def goes_on() -> None:
+                    await readiness.read(two, until_end(got))
+
+                nursery.start_soon(breaks)
+                nursery.start_soon(goes_on)
+                await trio.testing.wait_all_tasks_blocked()
+                theirs_one.send(b"x")
+                await trio.testing.wait_all_tasks_blocked()
+                theirs_two.send(b"still")
+                theirs_two.close()
+    assert got == b"still"
+    theirs_one.close()
+    one.close()
+    two.close()
+
+
+async def test_a_cancelled_read_gives_nothing_away() -> None:
+    wire, theirs = pair()
+    got = bytearray()
+    async with served() as readiness:
+        with trio.move_on_after(0.01):
+            await readiness.read(wire, until_end(got))
+        theirs.send(b"later")
+        theirs.close()
+        with trio.fail_after(10):
+            assert await readiness.read(wire, until_end(got)) == "end"
+    assert got == b"later"
+    wire.close()
+
+
+async def test_a_busy_wire_leaves_others_their_turn() -> None:
+    wire, theirs = pair()
+    turns = 0
+
+    def busy(data: bytes, /) -> object:
+        nonlocal turns
+        turns += 1
+        theirs.send(b"more")
+        return "enough" if turns >= 100 else None
+
+    async with served() as readiness:
+        theirs.send(b"start")
+        seen: list[int] = []
+
+        async def other() -> None:
+            while turns < 100:
+                seen.append(turns)
+                await trio.lowlevel.checkpoint()
+
+        with trio.fail_after(10):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(other)
+                await readiness.read(wire, busy)
+    assert len(set(seen)) > 2
+    theirs.close()
+    wire.close()
