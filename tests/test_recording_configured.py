@@ -8,6 +8,8 @@ from recgate.config import load
 from recgate.ids import new_session_id
 from recgate.keys import GatewayKeys
 from recgate.plugins import Registry
+from recgate.recording.backend import configured
+from recgate.recording.plan import RecordingPlan
 from recgate.recording.reader import open_archive
 from recgate.recording.service import RecordingService
 from recgate.recording.trust import Trust
@@ -50,3 +52,16 @@ async def test_a_session_is_listed_while_it_lives_and_verifies_when_it_ends(tmp_
     report = verify_session(recorder.session_id, registry.store, trust, journal=config.data_dir / "journal")
     assert (report.status, report.problems) == (Status.COMPLETE, [])
     assert [frame.kind for frame in archive.frames(recorder.session_id)] == ["opened", "F", "closed"]
+
+
+async def test_the_worker_gets_the_configuration_in_force_and_not_the_file(tmp_path):
+    file = tmp_path / "recgate.yaml"
+    file.write_text("gateway: {name: gate-1, data_dir: data}\nrecording: {store: {file: {path: here}}}\n")
+    config = load(file)
+    registry, keys = Registry.of(config), GatewayKeys.of(config)
+    plan = RecordingPlan.of(config, registry, keys)
+    file.write_text("broken since: [\n")
+    backend = configured(plan.argument)
+    assert backend.store.name == "store-file"
+    backend.store.put(new_session_id(), "header.cbor", b"x")
+    assert (tmp_path / "here").is_dir()

@@ -54,3 +54,9 @@ def build(argument: bytes) -> Backend:
 def raising(argument: bytes) -> Backend:
     """Refuse to begin, as a plugin does that cannot be built."""
     raise ValueError("no backend today")
+
+
+def printing(argument: bytes) -> Backend:
+    """Print where messages would go, as a careless plugin does."""
+    os.write(1, b"printed by a plugin\n")
+    return build(argument)
