@@ -133,6 +133,7 @@ def gateway(
         )
     if ssh is not None:
         prepared.command("secret", "set", "host", "--username", ssh.user, "--key-file", str(ssh.key))
+    prepared.command("user", "add", USER)
     token = prepared.command("token", "issue", "--user", USER).strip()
     if client_key is not None:
         prepared.command("key", "add", "--user", USER, str(client_key))

@@ -52,7 +52,7 @@ class Reach:
 
 
 def run(reach: Reach, directory: Path, scripts: Sequence[str] = SCRIPTS) -> dict[str, str]:
-    """Run scripts in a copy of the suite; gives `passed` or `failed` by script. Raises `SuiteMissing`."""
+    """Run scripts in a copy of the suite; gives `passed` or what was found wrong, by script. Raises `SuiteMissing`."""
     place = directory / "regress"
     shutil.copytree(openssh_scripts(), place, symlinks=True)
     client = directory / "client"
@@ -94,4 +94,10 @@ def _outcome(place: Path, script: str, environment: dict[str, str]) -> str:
             )
         except subprocess.TimeoutExpired:
             return "hung"
-    return "passed" if done.returncode == 0 else "failed"
+    return "passed" if done.returncode == 0 else f"failed: {', '.join(_complaints(log))}"
+
+
+def _complaints(log: Path) -> list[str]:
+    """Give what a script found wrong, in order: it says each on a line, between lines on what it tries."""
+    lines = log.read_text(errors="replace").splitlines()
+    return [line for line in lines if line and not line.startswith(("test ", "failed ", "ok ", "run test "))]

@@ -58,5 +58,5 @@ def test_every_script_gives_the_same(place, say_missing):
     except SuiteMissing as missing:
         say_missing(f"OpenSSH's regress scripts: {missing}")
         return
-    assert "passed" in direct.values()
+    assert sum(outcome == "passed" for outcome in direct.values()) >= len(openssh.SCRIPTS) - 2
     assert unexplained(direct, through, explained("openssh")) == []
