@@ -91,8 +91,12 @@ def pack(
         packed = zlib.compress(cbor2.dumps(state), 1)
         if len(packed) <= MAX_STATE or not (kept or bound or waiting):
             return packed
-        kept, bound = kept[: len(kept) // 2], bound[: len(bound) // 2]
-        waiting = waiting[(len(waiting) + 1) // 2 :]
+        if kept:
+            kept = kept[: len(kept) // 2]
+        elif bound:
+            bound = bound[: len(bound) // 2]
+        else:
+            waiting = waiting[(len(waiting) + 1) // 2 :]
 
 
 def unpack(state: bytes) -> Saved:
