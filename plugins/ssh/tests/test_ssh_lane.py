@@ -41,7 +41,7 @@ async def test_the_client_is_told_that_recording_failed(gate: Gate):
     done = await gate.ssh("echo in")
 
     assert done.stdout == b""
-    assert b"recgate: recording failed, so the session ends" in done.stderr
+    assert b"recgate: the session cannot be recorded" in done.stderr
     assert done.returncode == 255
 
 
@@ -56,7 +56,8 @@ async def test_a_recorder_that_cannot_open_refuses_in_words(gate: Gate, monkeypa
     done = await gate.ssh("echo in")
 
     assert done.returncode == 1
-    assert done.stderr == b"recgate: store-file: /var/lib/recgate is not writable\r\n"
+    assert done.stderr.startswith(b"recgate: the session cannot be recorded")
+    assert b"/var/lib" not in done.stderr  # which is the operator's to know
 
 
 async def test_with_synced_durability_nothing_passes_before_it_is_on_disk(gate: Gate):

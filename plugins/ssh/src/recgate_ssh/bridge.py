@@ -7,7 +7,6 @@ line on stderr and exit status 1.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from typing import Final, Protocol
 
@@ -63,7 +62,7 @@ class End:
         self.side = side
         self.channel: WireChannel | None = None
         self.lane = Lane(bridge.crossing, self._lane_waits)
-        self.asked: deque[Slot] = deque()  # slots of the other end's channel, for answers that come from here
+        self.asked: list[Slot] = []  # slots of the other end's channel, for answers that come from here
         self._pauses: set[str] = set()
         self.over = False
 
@@ -117,7 +116,7 @@ class End:
     def reply(self, ok: bool) -> None:
         if not self.asked:
             raise RemoteProtocolError("an answer to nothing")
-        slot = self.asked.popleft()
+        slot = self.asked.pop(0)
         frame = word_frame(self.side, Kind.REPLY, {"ok": ok}, self.bridge.number)
         self.lane.push(frame, lambda _: self.other.answer(slot, ok))
 

@@ -59,7 +59,7 @@ class Lane:
     def __init__(self, traffic: Traffic, pause: Callable[[bool], None]) -> None:
         self._traffic = traffic
         self._pause = pause
-        self._queue: deque[Item] = deque()
+        self._queue: deque[Item] | None = None  # made when something waits: most channels never do
         self._running = False
         self._held = False
         self.notice: Callable[[str], None] | None = None
@@ -87,6 +87,8 @@ class Lane:
         session.sent(frame.side, len(frame.data))
 
     def _enqueue(self, item: Item) -> None:
+        if self._queue is None:
+            self._queue = deque()
         if len(self._queue) >= MAX_QUEUED:
             self._traffic.overrun("too many requests behind one that waits")
             return
@@ -136,5 +138,6 @@ class Lane:
             traffic.recording_failed(exc)
         finally:
             self._running = False
+            self._queue = self._queue or None
         if not self._held:
             self._pause(False)

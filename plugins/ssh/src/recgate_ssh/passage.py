@@ -16,6 +16,7 @@ from recgate.errors import RecordingFailed
 from recgate.sansio.asks import Denied
 from recgate.sansio.frames import CLIENT, UPSTREAM, Request, Side
 from recgate.session import Session
+from recgate.telling import for_client
 from recgate_ssh.bridge import PROHIBITED, Bridge
 from recgate_ssh.doorstep import Doorstep
 from recgate_ssh.forwarding import Forwarding
@@ -210,7 +211,7 @@ class Passage:
     def recording_failed(self, exc: RecordingFailed) -> None:
         """Stop at once: from here on nothing is passed on, in either direction (laws 1 and 3)."""
         self.stopped = True
-        self.finish(Denied(f"recording failed, so the session ends: {exc}", "recording"))
+        self.finish(Denied(for_client(exc), "recording"))
 
     def overrun(self, what: str) -> None:
         """Stop: a peer exceeded a limit."""

@@ -10,7 +10,6 @@ out every message as it came, in order, and leave the answer to whoever listens.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from asyncssh.channel import SSHChannel
@@ -32,7 +31,7 @@ from recgate_ssh.wire.transport import MAX_READ
 if TYPE_CHECKING:
     from recgate_ssh.wire.link import Link
 
-__all__ = ["MAX_PACKET", "WINDOW", "ChannelEvents", "WireChannel"]
+__all__ = ["MAX_PACKET", "UNWAITED", "WINDOW", "ChannelEvents", "WireChannel"]
 
 WINDOW: Final = (
     2 * 1024 * 1024
@@ -94,6 +93,15 @@ class _Nobody:
 _NOBODY: Final = _Nobody()
 
 
+class _Unwaited:
+    """Stands for asyncssh's close events: nobody here waits for one, and each costs a kilobyte."""
+
+    def set(self) -> None: ...
+
+
+UNWAITED: Final[Any] = _Unwaited()
+
+
 class WireChannel(SSHChannel[bytes]):
     """A channel of `link`. `events` is set by whoever opens or accepts it."""
 
@@ -108,8 +116,8 @@ class WireChannel(SSHChannel[bytes]):
         link._update_recv_pktlen(MAX_PACKET)
         self._link = link
         self.events = _NOBODY
+        self._close_event = UNWAITED
         self._recv_paused = False
-        self._recv_buf = deque[tuple["bytes | bytearray", "int | None"]]()
         self._gone = False
         self._owed = Replies(self._send_reply)
         self.set_write_buffer_limits(high=HIGH_WATER)
@@ -224,12 +232,12 @@ class WireChannel(SSHChannel[bytes]):
 
     def _held(self) -> tuple[bytes, int | None]:
         """Take what is held of one kind, in pieces of about one read."""
-        data, datatype = self._recv_buf.popleft()
+        data, datatype = self._recv_buf.pop(0)
         if not (self._recv_buf and self._recv_buf[0][1] == datatype and len(data) < MAX_READ):
             return (data if type(data) is bytes else bytes(data)), datatype
         parts, size = [data], len(data)
         while self._recv_buf and self._recv_buf[0][1] == datatype and size < MAX_READ:
-            parts.append(self._recv_buf.popleft()[0])
+            parts.append(self._recv_buf.pop(0)[0])
             size += len(parts[-1])
         return b"".join(parts), datatype
 
@@ -343,12 +351,11 @@ class WireChannel(SSHChannel[bytes]):
         self._link.deliver_gathered()
         self._gone = True
         while self._recv_buf:
-            self._link.hold(-len(self._recv_buf.popleft()[0]))
+            self._link.hold(-len(self._recv_buf.pop(0)[0]))
         super()._cleanup(exc)
         self.events.closed()
 
     def _discard_recv(self) -> None:
         while self._recv_buf:
-            self._link.hold(-len(self._recv_buf.popleft()[0]))
+            self._link.hold(-len(self._recv_buf.pop(0)[0]))
         super()._discard_recv()
-        self._recv_buf = deque()

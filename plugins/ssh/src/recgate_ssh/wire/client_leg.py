@@ -66,6 +66,7 @@ class _Owner(asyncssh.SSHServer):
     def auth_completed(self) -> None:
         assert self.link is not None
         assert self.link.admitted is not None
+        self.link.settle()
         self.link.doorman.authenticated(self.link.admitted)
 
 

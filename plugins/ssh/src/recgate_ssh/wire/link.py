@@ -10,7 +10,6 @@ request of a peer becomes one call, whatever its name, and asyncssh's own handle
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, Protocol
 
@@ -21,7 +20,7 @@ from asyncssh.misc import ProtocolError
 from asyncssh.packet import SSHPacket
 
 from recgate_ssh.wire.algorithms import safe_encryption
-from recgate_ssh.wire.channel import WireChannel
+from recgate_ssh.wire.channel import UNWAITED, WireChannel
 from recgate_ssh.wire.packets import PacketLayer
 from recgate_ssh.wire.replies import MAX_OWED, Replies, Slot
 from recgate_ssh.wire.transport import SocketTransport
@@ -60,9 +59,19 @@ class Link(PacketLayer):
         self.events = events
         self.said = ""  # what the peer gave as its reason
         self._held = 0
-        self._asked: deque[Callable[[bool, bytes], None]] = deque()
+        self._asked: list[Callable[[bool, bytes], None]] = []
         self._owed_global = Replies(self._send_global_reply)
         self._over = False
+        self._close_event = UNWAITED
+
+    def settle(self) -> None:
+        """Let go of what was for logging in only: keys and password (law 4), and ten kilobytes of an idle session."""
+        state: Any = self
+        state._options = None
+        state._known_hosts = None
+        state._client_keys = []
+        state._password = None
+        state._client_kexinit = state._server_kexinit = b""
 
     # -- channels and requests ---------------------------------------------------------------------------
 
@@ -105,7 +114,7 @@ class Link(PacketLayer):
     def _process_global_answer(self, pkttype: int, _pktid: int, packet: SSHPacket) -> None:
         if not self._asked:
             raise ProtocolError("Unexpected global response")
-        self._asked.popleft()(pkttype == MSG_REQUEST_SUCCESS, packet.get_remaining_payload())
+        self._asked.pop(0)(pkttype == MSG_REQUEST_SUCCESS, packet.get_remaining_payload())
 
     # asyncssh finds handlers in this table, not by attribute, so overriding alone would do nothing.
     _packet_handlers: Any = {
@@ -192,7 +201,7 @@ class Link(PacketLayer):
             return
         self._over = True
         while self._asked:
-            self._asked.popleft()(False, b"")
+            self._asked.pop(0)(False, b"")
         self.deliver_gathered()
         # Told before its channels close, while there is still somebody to pass the reason on to.
         self.events.lost(_words(exc))

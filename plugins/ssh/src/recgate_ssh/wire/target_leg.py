@@ -93,6 +93,7 @@ async def connect(
     try:
         await trio_asyncio.run_aio_future(link.waiter)
         done = True
+        link.settle()
     except asyncssh.HostKeyNotVerifiable as exc:
         raise UpstreamFailed(exc.reason) from None
     except asyncssh.PermissionDenied:

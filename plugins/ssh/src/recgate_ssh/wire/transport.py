@@ -54,7 +54,7 @@ class SocketTransport(asyncio.Transport):
         self._socket = sock
         self._protocol = protocol
         self._spawn = spawn
-        self._backlog: deque[memoryview] = deque()
+        self._backlog: deque[memoryview] | None = None  # made when the kernel takes no more, which is seldom
         self._unsent = 0
         self._write_paused = False
         self._read_paused = False
@@ -138,6 +138,8 @@ class SocketTransport(asyncio.Transport):
             self._keep(memoryview(data))
 
     def _keep(self, rest: memoryview) -> None:
+        if self._backlog is None:
+            self._backlog = deque()
         # A copy: the caller may use its buffer again.
         self._backlog.append(memoryview(bytes(rest)))
         self._unsent += len(rest)
@@ -149,6 +151,8 @@ class SocketTransport(asyncio.Transport):
         while self._backlog and not self.closed.is_set():
             try:
                 await trio.lowlevel.wait_writable(self._socket)
+                if not self._backlog:
+                    return  # aborted while it waited
                 sent = self._socket.send(self._backlog[0])
             except BlockingIOError:
                 continue
@@ -163,6 +167,8 @@ class SocketTransport(asyncio.Transport):
             if self._write_paused and self._unsent <= LOW_WATER:
                 self._write_paused = False
                 self._protocol.resume_writing()
+        if not self._backlog:
+            self._backlog = None
 
     def get_write_buffer_size(self) -> int:
         """Bytes that the kernel has not taken yet."""
@@ -178,7 +184,7 @@ class SocketTransport(asyncio.Transport):
         """Stop reading and writing now; what was not sent is dropped. Idempotent."""
         self.closed.set()
         self._resumed.set()
-        self._backlog.clear()
+        self._backlog = None
         self._unsent = 0
         # Wakes the reading task out of its wait. The socket itself is closed by whoever made it.
         trio.lowlevel.notify_closing(self._socket)
