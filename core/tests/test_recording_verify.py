@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from hashlib import sha256
 
@@ -464,3 +466,27 @@ def test_seals_are_the_same_bytes_when_made_again(maker):
     seal = read_segment(objects[TWO]).seal
     key = Ed25519PrivateKey.generate()
     assert sign_seal(seal, key) == sign_seal(seal, key)
+
+
+def test_an_auditor_who_may_not_see_the_journal_can_verify(maker, tmp_path):
+    """As another user than the gateway's: what is private stays so, and nothing is raised."""
+    session = maker.record([(0, "F", b"x")])
+    maker.journals.chmod(0o700)
+    for path in (maker.store.place(session), *maker.store.place(session).parents[:-1]):
+        path.chmod(path.stat().st_mode | 0o055)
+    for path in maker.store.place(session).iterdir():
+        path.chmod(0o444)
+    code = (
+        "import os, sys; from pathlib import Path\n"
+        "from recgate.recording.directory import RecordingDirectory\n"
+        "from recgate.recording.trust import Trust\n"
+        "from recgate.recording.verify import verify_all\n"
+        "store, journal, key = sys.argv[1:]\n"
+        "os.setgid(65534); os.setuid(65534)\n"
+        "trust = Trust([('gate-1', bytes.fromhex(key))])\n"
+        "reports = verify_all(RecordingDirectory(Path(store)), trust, journal=Path(journal))\n"
+        "print([str(each.status) for each in reports])\n"
+    )
+    command = [sys.executable, "-c", code, str(maker.store.root), str(maker.journals), public(maker).hex()]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (said.stdout, said.stderr) == ("['complete']\n", "")

@@ -70,9 +70,9 @@ class RecordingDirectory:
     def place(self, session: str) -> Path:
         """Give the directory of a session, whether it is there or not. Raises `RecordingFailed` for no session."""
         dated = self.dated(session)
-        if not dated.is_dir():
+        if not os.path.isdir(dated):
             for other in (self.root / session, self.root):
-                if other.name == session and other.is_dir():
+                if other.name == session and os.path.isdir(other):
                     return other
         return dated
 
@@ -101,7 +101,7 @@ class RecordingDirectory:
 
     def sessions(self) -> Iterator[str]:
         """Give every session id that has a directory, oldest first."""
-        if is_session(self.root.name) and (self.root / HEADER_NAME).exists():
+        if is_session(self.root.name) and os.path.exists(self.root / HEADER_NAME):
             yield self.root.name
             return
         yield from _sessions_below(self.root, _DEPTH)

@@ -169,7 +169,7 @@ class Archive:
         if self.journal is None or not is_session(session):
             return
         directory = self.journal / session
-        if not directory.is_dir():
+        if not os.path.isdir(directory):  # also when this user may not look there
             return
         if self._wrapping is None:
             raise RecordingFailed(

@@ -6,6 +6,7 @@ item must be signed by the key that the item before it named, and say where it s
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,7 +49,7 @@ def verify_session(
         contents: recompute the root of every segment from its frames, which takes µs a frame.
     """
     report = Report(session)
-    pending = journal is not None and is_session(session) and (journal / session).is_dir()
+    pending = journal is not None and is_session(session) and os.path.isdir(journal / session)
     names = list(store.objects(session)) if is_session(session) else []
     if not names:
         if pending:
