@@ -33,13 +33,14 @@ _NOTHING: Final[dict[bytes, Portal | None]] = {}  # a series that binds nothing;
 
 
 class _Series:
-    """What a series changes: statements in order, latest by name, and portals."""
+    """What a series changes: statements in order and by name, and portals."""
 
-    __slots__ = ("bound", "changes", "latest")
+    __slots__ = ("bound", "changes", "said")
 
     def __init__(self) -> None:
         self.changes: deque[tuple[int, bytes, Statement | None]] = deque()
-        self.latest: dict[bytes, Statement | None] = {}
+        # Of a name each text in turn: whether the later ones came into force is for the target to say.
+        self.said: dict[bytes, list[Statement | None]] = {}
         self.bound: dict[bytes, Portal | None] = {}
 
 
@@ -92,7 +93,8 @@ class Names:
         found.update((name, portal.statement.text) for name, portal in self.portals.items())
         for series in (*self.waiting, self._series, self._bound):
             if isinstance(series, _Series):
-                found.update((name, each.text) for name, each in series.latest.items() if each is not None)
+                for name, texts in series.said.items():
+                    found.update((name, each.text) for each in texts if each is not None)
                 series = series.bound
             for name, portal in (series or {}).items():
                 if portal is not None:
@@ -125,7 +127,7 @@ class Names:
         series.changes.append((kind, name, statement))
         self.changes += 1
         if kind != _CLOSE_PORTAL:
-            series.latest[name] = statement
+            series.said.setdefault(name, []).append(statement)
             self._unsettled[name] = self._unsettled.get(name, 0) + 1
 
     def bind(self, portal: bytes, name: bytes, bound: bytes) -> bool:
@@ -154,12 +156,11 @@ class Names:
 
     def _resolve(self, name: bytes, settled: Statement | None) -> tuple[bool, Statement | None]:
         series = self._series
-        if series is not None and name in series.latest:
-            return True, series.latest[name]  # skipped together with the Bind, if at all
+        if series is not None and name in series.said:
+            return True, series.said[name][-1]  # if it is skipped, so is the Bind
         latest = settled
         for each in self.waiting:
-            if isinstance(each, _Series) and name in each.latest:
-                statement = each.latest[name]
+            for statement in each.said.get(name, ()) if isinstance(each, _Series) else ():
                 if statement is not None:
                     if latest is not None and not latest.same(statement):
                         return False, None
@@ -281,7 +282,7 @@ class Names:
             if kind != _CLOSE_PORTAL:
                 self._settle(name)
         series.changes.clear()
-        series.latest.clear()
+        series.said.clear()
 
     def ready(self, status: int) -> None:
         """Note a ReadyForQuery: the oldest series is over.
@@ -349,7 +350,8 @@ class Names:
             self._series, self._bound, self.active = first, first.bound, True
         if isinstance(second, _Series):
             first.changes.extend(second.changes)
-            first.latest.update(second.latest)
+            for name, texts in second.said.items():
+                first.said.setdefault(name, []).extend(texts)
         first.bound.update((second.bound if isinstance(second, _Series) else second) or {})
 
 
