@@ -4,6 +4,7 @@ import base64
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import pytest
@@ -34,6 +35,33 @@ async def test_somebody_elses_name_is_refused(gate: Gate):
 
     assert done.returncode == 255
     assert b"Permission denied" in done.stderr
+
+
+NAMES = [
+    "../prod-web",
+    "prod-web/../../etc",
+    "prod\nweb",
+    "prod-web\u202e",
+    "alice\u202e+prod-web",
+    "p" * 300,
+]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
+async def test_a_name_with_more_than_a_name_in_it_opens_nothing(gate: Gate, name: str):
+    """Threat 24. asyncssh's client says what OpenSSH's refuses to."""
+    async with raw_client(gate.port, manual=True) as client:
+        await said(client, name, TOKEN)
+        await gate.until(lambda: client.ended is not None or bool(gate.tried))
+    door = await gate.sealed()
+    assert door.session is None
+    assert door.frames == []
+
+
+async def said(client: Any, name: str, token: str) -> None:
+    fields = String(name), String("ssh-connection"), String("password"), Boolean(False), String(token)
+    client.send_packet(MSG_USERAUTH_REQUEST, *fields)
+    await trio.lowlevel.checkpoint()
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,16 @@ def test_what_is_overridden_is_there_to_be_overridden(ours: Any, theirs: Any):
         ),
         *("_outcome", "_process_channel_request", "_process_channel_response", "_process_client_kexinit"),
         *("_process_global", "_process_global_answer", "_process_open", "_receiver", "_recv_other"),
-        *("_recv_sealed", "_seal", "_send_global_reply", "_send_now", "_send_reply", "_sender", "_signed"),
+        *(
+            "_recv_sealed",
+            "_seal",
+            "_send_global_reply",
+            "_send_now",
+            "_send_reply",
+            "_send_sealed",
+            "_sender",
+            "_signed",
+        ),
         *("_take_data", "_unverified"),
     }
 

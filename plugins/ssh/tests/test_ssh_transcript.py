@@ -141,6 +141,19 @@ def test_a_command_that_only_begins_like_a_copy_is_shown_as_what_it_is():
     assert shown(found, "screen") == [{"text": "uid=0(root)\n", "stream": "stdout"}]
 
 
+def test_a_name_made_to_deceive_is_kept_as_data():
+    """Threat 24: a path with `../`, a newline or a right-to-left mark is one entry's text and nothing else."""
+    name = "../a\nC0644 5 b\u202etxt"
+    frames = [
+        word(CLIENT, "open", type="session"),
+        word(CLIENT, "request", type="exec", command=f"scp -t '{name}'"),
+        Recorded(CLIENT, "data", b"C0644 2 x\nhi\0", 1),
+    ]
+
+    (file,) = shown(entries(frames), "file")
+    assert (file["path"], file["size"]) == (name, 2)
+
+
 def test_channels_are_followed_side_by_side():
     frames: list[Recorded] = []
     for channel in (1, 2):
