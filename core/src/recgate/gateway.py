@@ -78,6 +78,7 @@ class Gateway:
         self.cancel_guard = LoginGuard()
         self.audit = AuditTrail([*_jsonl(config), *registry.observers])
         self.recording = RecordingService.of(config, registry, self.keys)
+        self.recording.recovered = self._recovered
         self.readiness = Readiness()
         self.live: dict[str, Session] = {}
         self.bound: list[Bound] = []
@@ -228,6 +229,9 @@ class Gateway:
             denied=session.denied_requests,
             **facts,
         )
+
+    def _recovered(self, session: str, outcome: Mapping[str, object]) -> None:
+        self.audit.emit("session.recovered", session=session, **outcome)
 
     def find(self, prefix: str) -> Session | None:
         """The one live session whose id begins with `prefix`, or None."""

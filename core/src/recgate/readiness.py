@@ -22,6 +22,8 @@ __all__ = ["Readiness"]
 MAX_EVENTS: Final = 256  # sockets served between two rounds of trio's own loop
 EVENTS: Final = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
 CLOSING: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+# While answers keep coming, looking again is cheaper than a round of trio's loop (a tenth of a busy gateway's CPU).
+ROUNDS: Final = 8
 INLINE: Final = 16  # reads that a task does in one go before others get their turn
 
 Step = Callable[[bytes], object]
@@ -54,9 +56,12 @@ class Readiness:
                     await trio.lowlevel.checkpoint()
                 else:
                     await trio.lowlevel.wait_readable(epoll.fileno())
-                self._serve()
+                for _ in range(ROUNDS):
+                    if not self._serve():
+                        break
 
-    def _serve(self) -> None:
+    def _serve(self) -> bool:
+        """Serve whatever is ready; say whether anything was."""
         ready = self._epoll.poll(0, MAX_EVENTS)
         if self._again:
             ready += self._again.items()
@@ -65,6 +70,7 @@ class Readiness:
             entry = self._parked.get(fd)
             if entry is not None:  # else its task is busy, and reads until nothing is there before it parks
                 self._serve_one(fd, events, entry)
+        return bool(ready)
 
     def _serve_one(self, fd: int, events: int, entry: _Parked) -> None:
         wire = entry.wire

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Final
 import structlog
 import trio
 
+from recgate.errors import RecordingFailed
 from recgate.sansio.asks import Denied
 from recgate.session import Session
+from recgate.telling import for_client
 
 if TYPE_CHECKING:
     from recgate.gateway import Gateway
@@ -43,6 +45,10 @@ async def end_invalid_sessions(gateway: Gateway) -> None:
 
 async def _judge(gateway: Gateway, session: Session, quiet: _Quiet) -> None:
     """End one session if its ground has gone, or if whoever should know cannot say."""
+    if session.recorder.failure:
+        # A quiet session would hear of it only at its next byte, and look recorded until then.
+        session.end(Denied(for_client(RecordingFailed()), "recording", session.id))
+        return
     reason = quiet.reason(session, gateway.config.limits.idle_timeout, trio.current_time())
     if not reason:
         try:

@@ -163,7 +163,12 @@ class Wire:
             return False
         if len(chunks) == 1:
             chunk = chunks[0]
-            sent = self._send(chunk)
+            try:  # what `_send` does, in line: this is the usual write
+                sent = self._send_some(chunk)
+            except BlockingIOError:
+                sent = 0
+            except OSError as exc:
+                raise WireClosed(exc.strerror or str(exc)) from exc
             if sent == len(chunk):
                 return True
             self._encrypted.append(memoryview(chunk)[sent:] if sent else chunk)

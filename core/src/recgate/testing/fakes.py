@@ -45,6 +45,7 @@ class MemoryRecorder:
         self.on_disk = trio.Event()
         self.journal = self  # what a recorder's journal is asked for, this one answers itself
         self.elapsed = 0
+        self.failure = ""
         self.closed_with: Mapping[str, object] | None = None
 
     @property
