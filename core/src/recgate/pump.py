@@ -81,8 +81,9 @@ class Pump:
         self._nursery.start_soon(self._side, UPSTREAM)
 
     def stop(self, reason: str) -> None:
-        """End the connection without a word."""
+        """End the connection without a word of the protocol; TLS is closed in its own way, or it looks cut off."""
         self.reason = reason
+        self.wires[CLIENT].half_close()
         self._scope.cancel()
 
     # -- one side's task -------------------------------------------------------------------------------
