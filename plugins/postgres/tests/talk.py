@@ -124,6 +124,13 @@ def answer(question: Ask, info: TargetInfo | None = None) -> Reply:
     return Routed(info or target(), Credential("app", Secret("secret")), SESSION)
 
 
+def asked(relay: PostgresRelay) -> Ask:
+    """Take the ask that the client's side has come to."""
+    event = relay.next_event(CLIENT)
+    assert isinstance(event, Ask)
+    return event
+
+
 class Talk:
     """An open session: `client` and `server` say bytes and give the frames that come of it, sent on."""
 
@@ -137,7 +144,7 @@ class Talk:
         self.details: list[Mapping[str, object]] = []
         self.paused = False
         relay_ = self.relay
-        relay_.receive_data(CLIENT, startup(**({"user": "prod-db"} | parameters)) + password())
+        relay_.receive_data(CLIENT, startup(0, **({"user": "prod-db"} | parameters)) + password())
         while isinstance(event := relay_.next_event(CLIENT), Login | Route):
             relay_.answer(event, answer(event, info))
         self.server(AUTH_OK + KEY + READY)

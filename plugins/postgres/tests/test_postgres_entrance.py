@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from plugins.postgres.tests.talk import AUTH_OK, fresh, password, startup
+from plugins.postgres.tests.talk import AUTH_OK, asked, fresh, password, startup
 from recgate.errors import LocalProtocolError, RemoteProtocolError
 from recgate.model import PasswordEvidence, Principal, ScramEvidence, ScramKeys, Secret
 from recgate.sansio.asks import (
@@ -39,7 +39,7 @@ def said(relay):
 def test_ssl_request_then_tls_then_password():
     relay = fresh(tls_mode="require")
     relay.receive_data(CLIENT, SSL)
-    event = relay.next_event(CLIENT)
+    event = asked(relay)
     assert event == StartTls(CLIENT)
     assert said(relay) == b"S"
     assert relay.next_event(CLIENT) is PAUSED
@@ -86,7 +86,7 @@ def test_threat_9_plaintext_behind_an_ssl_request(behind):
 def test_threat_9_plaintext_that_comes_while_tls_begins():
     relay = fresh(tls_mode="require")
     relay.receive_data(CLIENT, SSL)
-    event = relay.next_event(CLIENT)
+    event = asked(relay)
     relay.receive_data(CLIENT, startup(user="x"))
     with pytest.raises(LocalProtocolError):
         relay.answer(event, TlsDone())
@@ -96,7 +96,7 @@ def test_threat_9_plaintext_that_comes_while_tls_begins():
 def test_threat_3_encryption_is_asked_for_once(second):
     relay = fresh(tls_mode="require")
     relay.receive_data(CLIENT, SSL)
-    relay.answer(relay.next_event(CLIENT), TlsDone())
+    relay.answer(asked(relay), TlsDone())
     relay.receive_data(CLIENT, second)
     with pytest.raises(RemoteProtocolError):
         relay.next_event(CLIENT)
@@ -114,7 +114,7 @@ def test_threat_2_and_3_scram_once_begun_is_not_begun_again():
     client = ClientExchange(Secret("x"), b"\1" * 18, b"", [PLAIN])
     first = PLAIN.encode() + b"\0" + struct.pack("!I", len(client.first())) + client.first()
     relay.receive_data(CLIENT, startup(user="alice+prod-db") + message(b"p", first))
-    event = relay.next_event(CLIENT)
+    event = asked(relay)
     assert event == ScramLookup("alice+prod-db")
     relay.answer(event, ScramLookedUp(ScramKeys(b"salt", 4096, "nonce")))
     relay.receive_data(CLIENT, startup(user="bob+prod-db"))
@@ -122,7 +122,7 @@ def test_threat_2_and_3_scram_once_begun_is_not_begun_again():
         relay.next_event(CLIENT)
     relay = fresh(auth="scram")
     relay.receive_data(CLIENT, startup(user="alice+prod-db") + message(b"p", first))
-    relay.answer(relay.next_event(CLIENT), ScramLookedUp(ScramKeys(b"salt", 4096, "nonce")))
+    relay.answer(asked(relay), ScramLookedUp(ScramKeys(b"salt", 4096, "nonce")))
     relay.receive_data(CLIENT, message(b"p", first))
     with pytest.raises(RemoteProtocolError):
         relay.next_event(CLIENT)
@@ -134,12 +134,12 @@ def test_a_proof_that_fits_no_key_is_counted_by_the_core_and_never_let_in():
     first = PLAIN.encode() + b"\0" + struct.pack("!I", len(client.first())) + client.first()
     relay.receive_data(CLIENT, startup(user="alice+prod-db") + message(b"p", first))
     relay.answer(
-        relay.next_event(CLIENT),
+        asked(relay),
         ScramLookedUp(ScramKeys(b"salt", 4096, "nonce", (("t", b"k" * 32, b"s" * 32),))),
     )
     challenge = said(relay).rpartition(b"\0\0\0\x0b")[2]
     relay.receive_data(CLIENT, message(b"p", client.final(challenge)))
-    event = relay.next_event(CLIENT)
+    event = asked(relay)
     assert event == Login("alice+prod-db", ScramEvidence(""))
     with pytest.raises(LocalProtocolError):
         relay.answer(event, ALICE)
@@ -169,7 +169,7 @@ def test_threat_10_no_password_is_asked_for_in_the_clear(fields, reason):
 def test_threat_5_names_are_passed_on_as_they_came(name):
     relay = fresh()
     relay.receive_data(CLIENT, startup(user=name) + password())
-    event = relay.next_event(CLIENT)
+    event = asked(relay)
     assert isinstance(event, Login)
     assert event.name == name
 
@@ -253,10 +253,10 @@ def test_a_cancel_request_comes_in_plain_and_gets_no_answer(key):
 def test_notices_are_possible_as_soon_as_somebody_is_known():
     relay = fresh()
     relay.receive_data(CLIENT, startup(user="prod-db", database="app", application_name="psql") + password())
-    event = relay.next_event(CLIENT)
+    event = asked(relay)
     assert relay.notice("x") is None
     relay.answer(event, ALICE)
-    event = relay.next_event(CLIENT)
+    event = asked(relay)
     assert event == Route("prod-db", {"database": "app", "protocol": "3.0", "application_name": "psql"})
     assert relay.notice("alice's manager must approve") is not None
     assert said(relay).endswith(AUTH_OK)
@@ -266,7 +266,7 @@ def test_a_denial_is_worded_for_the_client():
     relay = fresh()
     relay.receive_data(CLIENT, startup(user="prod-db") + password())
     denied = Denied("authentication failed", "authentication")
-    relay.answer(relay.next_event(CLIENT), denied)
+    relay.answer(asked(relay), denied)
     words = relay.farewell(denied)
     assert isinstance(words, bytes)
     assert fields_of(words[5:])["C"] == b"28P01"
@@ -277,7 +277,7 @@ def test_a_denial_is_worded_for_the_client():
 def test_an_answer_must_fit_its_ask():
     relay = fresh()
     relay.receive_data(CLIENT, startup(user="prod-db") + password())
-    event = relay.next_event(CLIENT)
+    event = asked(relay)
     with pytest.raises(LocalProtocolError):
         relay.answer(Login("prod-db", PasswordEvidence(Secret("other"))), ALICE)
     with pytest.raises(LocalProtocolError):
@@ -287,7 +287,7 @@ def test_an_answer_must_fit_its_ask():
 def test_channel_binding_is_offered_where_there_is_one():
     relay = fresh(auth="scram", tls_mode="require")
     relay.receive_data(CLIENT, SSL)
-    relay.answer(relay.next_event(CLIENT), TlsDone(channel_binding=BINDING))
+    relay.answer(asked(relay), TlsDone(channel_binding=BINDING))
     relay.receive_data(CLIENT, startup(user="alice+prod-db"))
     relay.next_event(CLIENT)
     assert b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0" in said(relay)

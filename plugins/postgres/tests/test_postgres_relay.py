@@ -18,6 +18,7 @@ from plugins.postgres.tests.talk import (
     Talk,
     answer,
     ask,
+    asked,
     bind,
     close,
     done,
@@ -272,7 +273,9 @@ def test_farewells_have_fitting_codes(code, sqlstate):
 
 
 def test_before_the_recording_is_open_a_farewell_is_plain_bytes():
-    assert errors(fresh().farewell(Denied("no", "authentication"))) == ["FATAL 28P01 no"]
+    words = fresh().farewell(Denied("no", "authentication"))
+    assert isinstance(words, bytes)
+    assert errors(words) == ["FATAL 28P01 no"]
 
 
 def test_the_clients_cancel_key_is_ours_and_the_targets_stays_here():
@@ -307,7 +310,7 @@ def test_protocol_3_2_has_a_long_cancel_key():
     relay = fresh()
     relay.receive_data(CLIENT, startup(2, user="prod-db") + password())
     for _ in range(2):
-        event = relay.next_event(CLIENT)
+        event = asked(relay)
         relay.answer(event, answer(event))
     relay.receive_data(UPSTREAM, AUTH_OK + KEY + READY)
     while relay.next_event(UPSTREAM) is not NEED_DATA:
@@ -490,7 +493,7 @@ def test_relay_is_paused_until_the_target_is_ready():
     relay = fresh()
     relay.receive_data(CLIENT, LOGIN + ask("select 1"))
     for _ in range(2):
-        event = relay.next_event(CLIENT)
+        event = asked(relay)
         relay.answer(event, answer(event))
     assert relay.next_event(CLIENT) is PAUSED
     relay.receive_data(UPSTREAM, AUTH_OK)

@@ -46,6 +46,7 @@ def encrypted(binding: bytes = b"") -> tuple[TargetLogin, Outbox]:
     assert steps.event() is NEED_DATA
     assert sent(outbox) == struct.pack("!II", 8, 80877103)
     event = hear(steps, b"S")
+    assert isinstance(event, StartTls)
     assert event == StartTls(UPSTREAM, server_name="127.0.0.1")
     steps.tls.answer(event, TlsDone(channel_binding=binding))
     assert steps.event() is NEED_DATA
@@ -203,7 +204,7 @@ def test_a_lease_without_a_password_says_so():
 
 def routed(info: TargetInfo, credential: Credential | None = None, **parameters: str):
     relay = fresh()
-    relay.receive_data(CLIENT, startup(**{"user": "alice+prod-db", **parameters}) + password())
+    relay.receive_data(CLIENT, startup(0, **{"user": "alice+prod-db", **parameters}) + password())
     event = relay.next_event(CLIENT)
     assert isinstance(event, Login)
     relay.answer(event, LoggedIn(Principal("local", "1", "alice"), "prod-db"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import cbor2
 import psycopg
@@ -56,6 +57,11 @@ def read(frames: Iterable[RecordedFrame], *, rows: bool = False) -> list[Entry]:
     return [*entries, *transcriber.finish()]
 
 
+def body(entry: Entry) -> dict[str, Any]:
+    """An entry's body, to be looked into."""
+    return dict(entry.body)
+
+
 def summary(entries: Iterable[Entry]) -> list[tuple[object, ...]]:
     """What an entry says, without times."""
     return [(e.n, e.kind, e.body.get("text"), e.body.get("rows"), e.body.get("error")) for e in entries]
@@ -104,7 +110,8 @@ def by_psycopg(opened: Gate) -> None:
 def test_what_psql_did(recorded):
     entries = read(recorded(by_psql), rows=True)
     said = [
-        (entry.kind, entry.body.get("text"), entry.body["rows"], entry.body.get("error")) for entry in entries
+        (entry.kind, body(entry).get("text"), body(entry)["rows"], body(entry).get("error"))
+        for entry in entries
     ]
 
     assert said == [
@@ -127,7 +134,7 @@ def test_what_psql_did(recorded):
     assert ("object", "table") in refused.terms
     assert ("table", "t") in refused.terms
     assert [entry.n for entry in entries[:4]] == [entries[0].n] * 4
-    assert all(entry.body["duration_ms"] >= 0 for entry in entries if entry.kind == "sql")
+    assert all(body(entry)["duration_ms"] >= 0 for entry in entries if entry.kind == "sql")
 
 
 def test_what_psycopg_did(recorded):
@@ -138,12 +145,12 @@ def test_what_psycopg_did(recorded):
     assert first.body["binds"] == ["5", "häß", "3.25"]
     assert first.body["columns"] == ["i", "t", "n"]
     counted = [
-        entry.body["rows"]
+        body(entry)["rows"]
         for entry in entries
-        if entry.kind == "sql" and "series(1, $1" in str(entry.body["text"])
+        if entry.kind == "sql" and "series(1, $1" in str(body(entry)["text"])
     ]
     assert counted == list(range(8))
-    tail = [(entry.body["text"], entry.body["error"]) for entry in entries if entry.kind == "sql"][-5:]
+    tail = [(body(entry)["text"], body(entry)["error"]) for entry in entries if entry.kind == "sql"][-5:]
     assert tail == [
         ("drop table nothing", f"42501: {SAID}"),
         ("select 'before'", None),
@@ -184,15 +191,15 @@ def test_cutting_frames_differently_changes_no_meaning(recorded, what):
 
 def test_entries_are_json(recorded):
     for entry in read(recorded(by_psycopg), rows=True):
-        json.dumps(entry.body)
+        json.dumps(body(entry))
 
 
 def test_indexing_counts_rows_and_decodes_none(recorded):
     entries = read(recorded(by_psql))
     assert {entry.kind for entry in entries} == {"sql"}
-    assert [entry.body["rows"] for entry in entries] == [0, 2, 2, 0, 0, 1, 1]
+    assert [body(entry)["rows"] for entry in entries] == [0, 2, 2, 0, 0, 1, 1]
     assert entries[2].body["columns"] == ["a", "b"]
-    assert entries[2].body["bytes"] > 0
+    assert body(entries[2])["bytes"] > 0
 
 
 def test_a_large_result_is_never_held():
@@ -206,8 +213,8 @@ def test_a_large_result_is_never_held():
     entries = read(frames, rows=True)
     parts = [entry for entry in entries if entry.kind == "rows"]
 
-    assert sum(len(entry.body["rows"]) for entry in parts) == 2000
-    assert max(len(entry.body["rows"]) for entry in parts) <= 200
+    assert sum(len(body(entry)["rows"]) for entry in parts) == 2000
+    assert max(len(body(entry)["rows"]) for entry in parts) <= 200
     assert {entry.n for entry in parts} == {0}
     assert entries[-1].body["rows"] == 2000
 
@@ -231,7 +238,7 @@ def test_a_skipped_parse_does_not_rename_in_the_transcript_either():
             ),
         )
     )
-    assert [(entry.body["text"], entry.body["rows"]) for entry in entries] == [
+    assert [(body(entry)["text"], body(entry)["rows"]) for entry in entries] == [
         ('FETCH FROM "nowhere"', 0),
         ("delete from t", 3),
     ]
@@ -262,7 +269,7 @@ def test_closing_and_binding_anew():
             ("B", PARSED + BOUND + done("SELECT 1") + CLOSED + PARSED + BOUND + done("SELECT 1") + READY),
         )
     )
-    assert [entry.body["text"] for entry in entries] == ["select 1", "select 2"]
+    assert [body(entry)["text"] for entry in entries] == ["select 1", "select 2"]
 
 
 def test_suspended_portals_are_entries_of_their_own():
@@ -274,7 +281,7 @@ def test_suspended_portals_are_entries_of_their_own():
             ("B", row(b"1") * 3 + done("SELECT 3") + READY),
         )
     )
-    assert [(entry.n, entry.body["text"], entry.body["rows"]) for entry in entries] == [
+    assert [(entry.n, body(entry)["text"], body(entry)["rows"]) for entry in entries] == [
         (0, "select 1", 2),
         (2, "select 1", 3),
     ]
@@ -293,7 +300,7 @@ def test_a_refusal_in_the_middle_of_a_pipeline_belongs_to_its_own_statement():
             ("B", done("SELECT 1") + READY + error("r: no", "42501") + READY),
         )
     )
-    assert [(entry.body["text"], entry.body["decision"]) for entry in entries] == [
+    assert [(body(entry)["text"], body(entry)["decision"]) for entry in entries] == [
         ("select 1", None),
         ("drop table t", {"effect": "deny", "rule": "r", "reason": "no"}),
     ]
@@ -317,7 +324,7 @@ def test_notices_and_notifications():
     notify = message(b"A", b"\0\0\0\1news\0it happened\0")
     entries = read(frames_of(("F", ask("do $$$$")), ("B", notice + done("DO") + READY), ("B", notify)))
     assert entries[0].body["notices"] == ["hello"]
-    assert (entries[1].kind, entries[1].body["text"]) == ("note", "NOTIFY news: it happened")
+    assert (entries[1].kind, body(entries[1])["text"]) == ("note", "NOTIFY news: it happened")
 
 
 def test_encodings_are_followed():
@@ -333,10 +340,10 @@ def test_encodings_are_followed():
 
 
 def test_a_function_call():
-    body = b"\0\0\3\xb8" + b"\0\1\0\1\0\1" + b"\0\0\0\4\0\0\0\7" + b"\0\1"
-    (entry,) = read(frames_of(("F", message(b"F", body)), ("B", message(b"V", b"\0\0\0\4\0\0\0\1") + READY)))
+    call = b"\0\0\3\xb8" + b"\0\1\0\1\0\1" + b"\0\0\0\4\0\0\0\7" + b"\0\1"
+    (entry,) = read(frames_of(("F", message(b"F", call)), ("B", message(b"V", b"\0\0\0\4\0\0\0\1") + READY)))
     assert entry.body["text"] == "lo_open()"
-    assert len(entry.body["binds"]) == 1
+    assert len(body(entry)["binds"]) == 1
 
 
 def test_a_state_stays_small_whatever_was_prepared():

@@ -86,7 +86,7 @@ class Backend:
         elif not buffer:
             self._buffer = data
         else:
-            if buffer.__class__ is bytes:
+            if isinstance(buffer, bytes):
                 buffer = self._buffer = bytearray(buffer)
             buffer += data
 
@@ -96,7 +96,7 @@ class Backend:
         end = len(buffer)
         if end - start < self._need:
             return self._rest()
-        if buffer.__class__ is bytearray:
+        if not isinstance(buffer, bytes):
             buffer = self._buffer = bytes(buffer)
         if self._cut_out:
             return self._instead()
@@ -104,12 +104,12 @@ class Backend:
         if self.skip:
             if self.skip >= end - start:
                 self.skip -= end - start
-                return self._cut(start, end)
+                return self._cut(buffer, start, end)
             position += self.skip
             self.skip = 0
-        position = self._walk(buffer, position, end)  # pyright: ignore[reportArgumentType] - bytes by now
+        position = self._walk(buffer, position, end)
         if position > start:
-            return self._cut(start, position)
+            return self._cut(buffer, start, position)
         return self._instead() if self._cut_out else self._rest()
 
     def _walk(self, buffer: bytes, position: int, end: int) -> int:
@@ -191,8 +191,7 @@ class Backend:
             return self.event()
         return Frame(GATEWAY, KIND, rewritten, 0, None, CLIENT)
 
-    def _cut(self, start: int, position: int) -> Frame:
-        buffer = self._buffer
+    def _cut(self, buffer: bytes, start: int, position: int) -> Frame:
         whole = position == len(buffer) and not start
         frame = Frame(UPSTREAM, KIND, buffer if whole else buffer[start:position])
         self._consume(position)

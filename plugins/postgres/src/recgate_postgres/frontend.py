@@ -110,7 +110,7 @@ class Frontend:
         elif not buffer:
             self._buffer = data
         else:
-            if buffer.__class__ is bytes:
+            if isinstance(buffer, bytes):
                 buffer = self._buffer = bytearray(buffer)
             buffer += data
 
@@ -126,7 +126,7 @@ class Frontend:
             return self._rest()
         if self.names.crowded:
             return PAUSED
-        if buffer.__class__ is bytearray:
+        if not isinstance(buffer, bytes):
             buffer = self._buffer = bytes(buffer)
         position = start
         if self._discard:
@@ -137,14 +137,14 @@ class Frontend:
         if self._skip:
             if self._skip >= end - start:
                 self._skip -= end - start
-                return self._cut(start, end)
+                return self._cut(buffer, start, end)
             position += self._skip
             self._skip = 0
         self._request = None
         self._held = False
-        position = self._walk(buffer, start, position, end)  # pyright: ignore[reportArgumentType] - bytes by now
+        position = self._walk(buffer, start, position, end)
         if position > start:
-            return self._cut(start, position)
+            return self._cut(buffer, start, position)
         if self._refused is not None:
             return self._stand_in(*self._refused)
         return PAUSED if self._held else self._rest()
@@ -187,6 +187,8 @@ class Frontend:
                 return end
             elif self._terminated:
                 return after
+            elif role == _COPY and not names.copying:
+                copied = -1
             position = after
         if position < end:
             self._need = 5
@@ -203,6 +205,8 @@ class Frontend:
             if kind != _COPY_DATA:
                 names.copying = False
         elif role == _TERMINATE:
+            if length != 4:
+                raise RemoteProtocolError("invalid message length", hint=_VIOLATION)
             self._terminated = True
         elif role == _REFUSED:
             raise RemoteProtocolError(f"invalid frontend message type {kind}", hint=_VIOLATION)
@@ -233,8 +237,7 @@ class Frontend:
         error = error_response(sqlstate, text, encoding=self.names.codec)
         return Frame(GATEWAY, KIND, self.refusals.stand_in(kind, error), 0, None, UPSTREAM)
 
-    def _cut(self, start: int, position: int) -> Frame:
-        buffer = self._buffer
+    def _cut(self, buffer: bytes, start: int, position: int) -> Frame:
         frame = Frame(
             CLIENT,
             KIND,
