@@ -8,6 +8,7 @@ credentials), and what they do is audited as `local:<uid>`.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import socket
@@ -15,9 +16,10 @@ import struct
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, cast
 
+import structlog
 import trio
 
-from recgate.errors import ConfigurationError, PluginError
+from recgate.errors import ConfigurationError, PluginError, RecordingFailed
 from recgate.sansio.asks import Denied
 from recgate.sansio.frames import Frame
 from recgate.session import Session
@@ -30,6 +32,8 @@ __all__ = ["ControlSocket"]
 MAX_REQUEST: Final = 64 * 1024  # bytes of a request line
 REQUEST_TIMEOUT: Final = 10.0  # seconds to send it
 WATCH_QUEUE: Final = 2_000  # frames a watcher may lag behind before it is cut off
+
+log = structlog.get_logger("recgate.control")
 
 
 class ControlSocket:
@@ -56,11 +60,14 @@ class ControlSocket:
                 self._path.unlink(missing_ok=True)
 
     async def _connection(self, stream: trio.SocketStream) -> None:
+        """Serve one request. Whatever goes wrong with it, or whoever leaves within it, ends no session (law 7)."""
         async with stream:
             try:
                 await self._serve(stream)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                return
+            except* (trio.BrokenResourceError, trio.ClosedResourceError):
+                pass  # whoever asked is gone; while watching, that is found in two tasks at once
+            except* Exception as broken:
+                log.error("control.failed", exc_info=broken)
 
     async def _serve(self, stream: trio.SocketStream) -> None:
         raw = stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
@@ -98,7 +105,9 @@ class ControlSocket:
             return
         reason = str(request.get("reason") or "ended by an administrator")[:500]
         self._gateway.audit.emit("session.killed", session=session.id, by=who, reason=reason)
-        session.record("note", {"text": "killed", "by": who, "reason": reason})
+        # What can no longer be recorded must still be ended: the audit trail and the reason of the end say who did.
+        with contextlib.suppress(RecordingFailed):
+            session.record("note", {"text": "killed", "by": who, "reason": reason})
         session.end(Denied(reason, "killed", session.id))
         await _say(stream, {"done": True, "session": session.id})
 
@@ -155,7 +164,7 @@ async def _read_request(stream: trio.SocketStream) -> Mapping[str, object] | Non
         data += more
     try:
         request: object = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return cast("Mapping[str, object]", request) if isinstance(request, dict) else None
 

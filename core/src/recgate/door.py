@@ -10,9 +10,10 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
+import structlog
 import trio
 
 from recgate.decisions import Effect
@@ -51,19 +52,24 @@ if TYPE_CHECKING:
 __all__ = ["Door"]
 
 REVOKE_TIMEOUT: Final = 10.0  # seconds for the shielded revocation at a session's end
+RENEW_PAUSE: Final = 0.05  # seconds between renewals at least, whatever a vault says of its leases
 LOGIN_TIMEOUT: Final = 15.0  # seconds for the authenticators to answer
 GUESSABLE: Final = (
     PasswordEvidence,
-    Principal,
     BearerEvidence,
     ScramEvidence,
 )  # keys and certificates cannot be guessed
 
 
+log = structlog.get_logger("recgate.door")
+
+
 class Door:
     """One connection's way in. Not shared, and good for one session."""
 
-    def __init__(self, gateway: Gateway, connection: ConnectionInfo) -> None:
+    def __init__(
+        self, gateway: Gateway, connection: ConnectionInfo, admitted: Callable[[], None] = lambda: None
+    ) -> None:
         self.gateway = gateway
         self.connection = connection
         self.readiness = gateway.readiness
@@ -71,6 +77,7 @@ class Door:
         self.settings: TargetSettings | None = None
         self.lease: Lease | None = None
         self._vault: Vault | None = None
+        self._admitted = admitted  # told once somebody is let in
         self._opened_once = False
         self._keeper = trio.CancelScope()
         self._arrived = trio.current_time()
@@ -235,6 +242,7 @@ class Door:
             decide=deny_overrides(gateway.registry.policies),
         )
         self.session, self.settings = session, settings
+        self._admitted()
         gateway.opened(session)
         return session
 
@@ -291,16 +299,20 @@ class Door:
         """Renew the lease while the session lives; a lease that cannot be kept ends the session."""
         session.on_finish(self._keeper.cancel)
         with self._keeper:
-            while self.lease is not None and self.lease.ttl is not None:
-                await trio.sleep(self.lease.ttl / 2)
-                try:
-                    with trio.fail_after(self.gateway.config.limits.vault_timeout):
-                        self.lease = await vault.renew(self.lease)
-                except (VaultFailed, trio.TooSlowError) as exc:
-                    reason = f"the credential's lease could not be kept: {exc or 'no answer'}"
-                    self.gateway.audit.emit("lease.lost", session=session.id, reason=reason)
-                    session.end(Denied(reason, "vault", session.id))
-                    return
+            try:
+                await self._renew(vault)
+            except Exception as exc:  # noqa: BLE001 - whatever a vault raises ends the session that it lent to, alone (law 7)
+                lost = "the credential's lease could not be kept"
+                self.gateway.audit.emit(
+                    "lease.lost", session=session.id, reason=f"{lost}: {_vaults_words(exc)}"
+                )
+                session.end(Denied(lost, "vault", session.id))
+
+    async def _renew(self, vault: Vault) -> None:
+        while (lease := self.lease) is not None and lease.ttl is not None:
+            await trio.sleep(max(lease.ttl / 2, RENEW_PAUSE))
+            with trio.fail_after(self.gateway.config.limits.vault_timeout):
+                self.lease = await vault.renew(lease)
 
     # -- TLS of this connection -------------------------------------------------------------------------
 
@@ -354,6 +366,9 @@ class Door:
                     await session.recorder.close({"reason": reason, "wire": session.wire.as_map(), **facts})
                 except RecgateError as exc:
                     facts["seal"] = str(exc)
+                except Exception as exc:
+                    log.error("session.unclosed", session=session.id, exc_info=exc)
+                    facts["seal"] = f"failed: {type(exc).__name__}"
             self.gateway.closed(session, reason, facts)
 
     async def _give_back(self, session: Session) -> None:
@@ -363,7 +378,14 @@ class Door:
         try:
             with trio.fail_after(REVOKE_TIMEOUT):
                 await self._vault.revoke(lease)
-        except (VaultFailed, trio.TooSlowError) as exc:
+        except Exception as exc:  # noqa: BLE001 - whatever a vault raises concerns this lease alone (law 7)
             self.gateway.audit.emit(
-                "lease.unrevoked", session=session.id, lease=lease.id, reason=str(exc) or "time-out"
+                "lease.unrevoked", session=session.id, lease=lease.id, reason=_vaults_words(exc)
             )
+
+
+def _vaults_words(exc: Exception) -> str:
+    """Say why a vault did not do as asked. Only its own error is worded for people; others may quote a secret."""
+    if isinstance(exc, VaultFailed):
+        return str(exc)
+    return "no answer" if isinstance(exc, trio.TooSlowError) else f"the vault failed ({type(exc).__name__})"
