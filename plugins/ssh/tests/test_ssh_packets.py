@@ -1,13 +1,16 @@
 """The fast path beside asyncssh's own: keys exchanged anew in mid-transfer, by either side, and other ciphers."""
 
 import os
+from typing import Any
 
 import asyncssh.connection
 import pytest
+from asyncssh.misc import MACError
 
 from plugins.ssh.tests.gate import Gate
 from recgate.sansio.frames import CLIENT, UPSTREAM
 from recgate_ssh.wire import client_leg, packets
+from recgate_ssh.wire.gcm import CachedGcm
 
 DATA = os.urandom(1 << 20) * 8
 
@@ -62,3 +65,46 @@ async def test_two_channels_in_one_read_stay_apart(gate: Gate, tmp_path):
     door = await gate.sealed()
     for channel in (1, 2, 3):
         assert len(set(door.data(CLIENT, channel=channel))) == 1
+
+
+class Taker:
+    """A channel that takes everything."""
+
+    def __init__(self) -> None:
+        self.got = b""
+
+    def may_take(self, count: int) -> bool:
+        return True
+
+    def count_taken(self, count: int) -> None: ...
+
+    def take(self, data: bytes) -> None:
+        self.got += data
+
+
+def sealed(cipher: CachedGcm, data: bytes) -> bytes:
+    body = b"\x5e" + (7).to_bytes(4, "big") + len(data).to_bytes(4, "big") + data
+    pad = -(1 + len(body)) % 16
+    pad += 16 if pad < 4 else 0
+    header = (1 + len(body) + pad).to_bytes(4, "big")
+    return b"".join(cipher.encrypt_and_sign(header, bytes([pad]) + body + bytes(pad)))
+
+
+def test_a_packet_tampered_with_changes_nothing_of_those_before_it():
+    key, iv = os.urandom(16), os.urandom(12)
+    sender, receiver = CachedGcm(key, iv), CachedGcm(key, iv)
+    taker = Taker()
+    layer: Any = object.__new__(packets.PacketLayer)
+    layer._channels, layer._auth_complete, layer._recv_seq = {7: taker}, True, 0
+    first, second = sealed(sender, b"what was really sent"), bytearray(sealed(sender, b"x" * 64))
+    for at, byte in enumerate(
+        b"\nreboot -f"
+    ):  # over the head of the second, which whoever is between can guess
+        second[4 + at] ^= byte
+    layer._inpbuf = first + bytes(second)
+
+    with pytest.raises(MACError):
+        layer._recv_sealed(receiver)
+    layer.deliver_gathered()
+
+    assert taker.got == b"what was really sent"

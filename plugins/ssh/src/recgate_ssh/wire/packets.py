@@ -240,6 +240,8 @@ class PacketLayer(SSHConnection):
                 at = self._gathered
                 kept = bytes(_opened_view[at : at + LEAD])
                 if not cipher.open_into(view[position + 4 : after], header, _opened_view[at : at + size]):
+                    # What was not authentic stands there in the clear all the same: it must not end what was.
+                    _opened_view[at : at + LEAD] = kept
                     raise MACError("MAC verification failed")
                 position = after
                 if _opened[at + 1] == MSG_CHANNEL_DATA and self._take_data(at, size, kept):
