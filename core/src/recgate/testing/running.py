@@ -53,7 +53,9 @@ class RunningRelay:
         )
         self._client, near = socket.socketpair()
         self._near = near
-        self._waits = waits
+        # Before the session opens: whoever carries its bytes may ask only once whether they have to wait.
+        self.door.recorder.waits = waits
+        self.door.recorder.on_disk.set()
         self._wire = Wire(near)
         self._ends = {CLIENT: self._client, UPSTREAM: self.door.far}
         for end in self._ends.values():
@@ -75,9 +77,7 @@ class RunningRelay:
         for side in (CLIENT, UPSTREAM):
             self._take(side)
             self._got[side].clear()
-        if self._waits:
-            assert self.door.session is not None
-            self.door.session.waits = self.door.recorder.waits = True
+        self.door.recorder.on_disk = trio.Event()  # from here on, if it waits, the test says when
         return self
 
     async def __aexit__(
