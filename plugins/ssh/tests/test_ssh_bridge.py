@@ -135,6 +135,24 @@ async def test_multiplexed_channels_are_one_session(gate: Gate, tmp_path: Path):
     assert {frame.channel for frame in door.frames if frame.kind == "open"} == {1, 2, 3, 4, 5}
 
 
+async def test_over_a_shared_connection_the_exit_status_arrives_behind_the_end_of_the_data(
+    gate: Gate, tmp_path: Path
+):
+    """The master closes its channel at the end of the data, and the status comes when the program ends."""
+    path = tmp_path / "mux"
+    async with gate.client(gate.line("-N", ControlPath=str(path), ControlMaster="yes")):
+        await gate.until(path.exists)
+        for command, status in (
+            ("exit 4", 4),
+            ("exec >/dev/null 2>&1 </dev/null; sleep 0.3; exit 5", 5),
+            ("echo x; exec >&- 2>&- <&-; sleep 0.3; exit 6", 6),
+        ):
+            done = await gate.run_client([*gate.line("-n", ControlPath=str(path)), command])
+            assert done.returncode == status, command
+    exits = [body["status"] for body in (await gate.sealed()).bodies("exit")]
+    assert exits == [4, 5, 6]
+
+
 async def test_a_connection_without_a_channel_stays_until_the_client_leaves(gate: Gate):
     async with gate.client(gate.line("-N")) as process:
         await gate.until(lambda: bool(gate.doors) and gate.door.session is not None)

@@ -51,7 +51,13 @@ def test_what_is_overridden_is_there_to_be_overridden(ours: Any, theirs: Any):
             "_missing",
             "_offer_unseen",
         ),
-        *("_outcome", "_process_channel_request", "_process_channel_response", "_process_client_kexinit"),
+        *(
+            "_outcome",
+            "_process_channel_close",
+            "_process_channel_request",
+            "_process_channel_response",
+            "_process_client_kexinit",
+        ),
         *("_process_global", "_process_global_answer", "_process_open", "_receiver", "_recv_other"),
         *(
             "_recv_sealed",

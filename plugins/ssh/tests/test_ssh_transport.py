@@ -7,7 +7,7 @@ import pytest
 import trio
 import trio.testing
 
-from recgate_ssh.wire.transport import HIGH_WATER, SocketTransport
+from recgate_ssh.wire.transport import HIGH_WATER, MAX_UNSENT, Pause, SocketTransport
 
 
 class Protocol:
@@ -131,3 +131,37 @@ async def test_aborting_ends_the_task_and_drops_the_rest(ends: Ends):
         assert transport.get_write_buffer_size() == 0
     assert transport.get_extra_info("socket") is ends[0]
     assert transport.get_extra_info("nothing", 7) == 7
+
+
+async def test_reading_goes_on_when_no_reason_against_it_is_left(nursery: trio.Nursery, ends: Ends):
+    protocol, transport = running(nursery, ends[0])
+    await trio.testing.wait_all_tasks_blocked()
+    ends[1].send(b"one")
+    transport.pause_reading(Pause.OTHER_LEG)
+    transport.pause_reading(Pause.HELD)
+    await trio.testing.wait_all_tasks_blocked()
+    held = len(protocol.got)
+    ends[1].send(b"two")
+    transport.resume_reading(Pause.HELD)
+    await trio.testing.wait_all_tasks_blocked()
+    assert len(protocol.got) == held
+    transport.resume_reading(Pause.OTHER_LEG)
+    await trio.testing.wait_all_tasks_blocked()
+    assert bytes(protocol.got) == b"onetwo"
+
+
+async def test_threat_32_a_peer_that_asks_and_does_not_read_the_answers_is_not_read(
+    nursery: trio.Nursery, ends: Ends, monkeypatch: pytest.MonkeyPatch
+):
+    protocol, transport = running(nursery, ends[0])
+    monkeypatch.setattr(protocol, "data_received", lambda data: transport.write(bytes(1 << 20)))
+    await trio.testing.wait_all_tasks_blocked()
+    for _ in range(64):
+        ends[1].send(b"?")
+        await trio.testing.wait_all_tasks_blocked()
+    assert MAX_UNSENT < transport.get_write_buffer_size() <= MAX_UNSENT + (1 << 20)
+    while not transport.is_reading():
+        await trio.lowlevel.wait_readable(ends[1])
+        ends[1].recv(1 << 20)
+        await trio.testing.wait_all_tasks_blocked()
+    assert transport.get_write_buffer_size() < MAX_UNSENT

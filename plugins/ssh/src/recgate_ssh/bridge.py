@@ -238,14 +238,14 @@ class Bridge:
 
         def deliver(frame: Frame) -> None:
             sent = payload if frame.data is original else pack(word, body_of(frame.data))
-            if end.other.channel is None or end.other.over:
+            if frame.kind == "exit":
+                self.crossing.exited(self.number, body)
+            if end.other.channel is None or end.other.channel.gone:
                 end.answer(slot, False)
                 return
             if slot is not None:
                 end.other.asked.append(slot)
             end.other.channel.send_request(name, sent, want_reply=slot is not None)
-            if frame.kind == "exit":
-                self.crossing.exited(self.number, body)
 
         end.lane.push(frame, deliver, lambda decision: self._denied(end, slot, decision))
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from asyncssh.channel import SSHChannel
 from asyncssh.constants import (
     EXTENDED_DATA_STDERR,
+    MSG_CHANNEL_CLOSE,
     MSG_CHANNEL_EOF,
     MSG_CHANNEL_FAILURE,
     MSG_CHANNEL_OPEN,
@@ -67,7 +68,7 @@ class ChannelEvents(Protocol):
         """Whether the peer takes more; what is sent meanwhile is held."""
 
     def closed(self) -> None:
-        """The channel is gone, by the peer or with its connection."""
+        """The peer closed, or the channel went with its connection. May be told twice."""
 
 
 class _Nobody:
@@ -228,7 +229,10 @@ class WireChannel(SSHChannel[bytes]):
             self.events.eof()
         elif self._recv_state == "close_pending":
             self._recv_state = "closed"
-            self._loop.call_soon(self._cleanup, exc)
+            if self._send_state == "closed":
+                self._loop.call_soon(self._cleanup, exc)
+            else:
+                self.events.closed()
 
     def _held(self) -> tuple[bytes, int | None]:
         """Take what is held of one kind, in pieces of about one read."""
@@ -262,9 +266,22 @@ class WireChannel(SSHChannel[bytes]):
         packet.check_end()
         self.events.reply(pkttype == MSG_CHANNEL_SUCCESS)
 
+    def _process_channel_close(self, _pkttype: int, _pktid: int, packet: SSHPacket) -> None:
+        """Take the peer's close. Ours follows when the other leg has closed, too, and not before.
+
+        A multiplexing client closes at the end of the data and waits for the exit status behind it; sshd holds its own
+        close back until the program has ended. Answering at once, as asyncssh does, would lose the status.
+        """
+        if self._recv_state not in ("open", "eof_pending", "eof"):
+            raise ProtocolError("Channel not open")
+        packet.check_end()
+        self._recv_state = "close_pending"
+        self._flush_recv_buf()
+
     # asyncssh finds handlers in this table, not by attribute, so overriding alone would do nothing.
     _packet_handlers: Any = {
         **SSHChannel._packet_handlers,
+        MSG_CHANNEL_CLOSE: _process_channel_close,
         MSG_CHANNEL_REQUEST: _process_channel_request,
         MSG_CHANNEL_SUCCESS: _process_channel_response,
         MSG_CHANNEL_FAILURE: _process_channel_response,
@@ -273,8 +290,11 @@ class WireChannel(SSHChannel[bytes]):
     # -- sending ---------------------------------------------------------------------------------------
 
     def send(self, data: bytes, *, ext: bool = False) -> None:
-        """Send data, as far as the peer's window allows now; `events.writable` says when too much is held."""
-        if self._send_state != "open" or not data:
+        """Send data, as far as the peer's window allows now; `events.writable` says when too much is held.
+
+        A peer that has closed its side takes no more data; only requests still reach it.
+        """
+        if self._send_state != "open" or self._recv_state == "closed" or not data:
             return
         datatype = EXTENDED_DATA_STDERR if ext else None
         view = memoryview(data)
@@ -339,6 +359,19 @@ class WireChannel(SSHChannel[bytes]):
             self.send_packet(MSG_CHANNEL_SUCCESS if ok else MSG_CHANNEL_FAILURE)
 
     # -- the end ---------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close our side, after what is held; if the peer has closed, nobody waits for that any more."""
+        if self._recv_state == "closed" and self._send_state != "closed":
+            self._send_state = "open"
+            self._close_send()
+        else:
+            super().close()
+
+    def _close_send(self) -> None:
+        super()._close_send()
+        if self._recv_state == "closed" and not self._gone:
+            self._loop.call_soon(self._cleanup)
 
     @property
     def gone(self) -> bool:

@@ -23,7 +23,7 @@ from recgate_ssh.wire.algorithms import safe_encryption
 from recgate_ssh.wire.channel import UNWAITED, WireChannel
 from recgate_ssh.wire.packets import PacketLayer
 from recgate_ssh.wire.replies import MAX_OWED, Replies, Slot
-from recgate_ssh.wire.transport import SocketTransport
+from recgate_ssh.wire.transport import Pause, SocketTransport
 
 __all__ = ["MAX_CHANNELS", "Link", "LinkEvents", "Spawn"]
 
@@ -151,9 +151,9 @@ class Link(PacketLayer):
         if transport is None:
             return
         if before <= MAX_BUFFERED < self._held:
-            transport.pause_reading()
+            transport.pause_reading(Pause.HELD)
         elif self._held <= MAX_BUFFERED < before:
-            transport.resume_reading()
+            transport.resume_reading(Pause.HELD)
 
     def pause_writing(self) -> None:
         """The transport is full."""
@@ -167,7 +167,7 @@ class Link(PacketLayer):
         """Read nothing more from the peer (or again): the other leg cannot take it."""
         transport: SocketTransport | None = self._transport  # type: ignore[assignment]
         if transport is not None:
-            transport.pause_reading() if yes else transport.resume_reading()
+            (transport.pause_reading if yes else transport.resume_reading)(Pause.OTHER_LEG)
 
     # -- key exchange ----------------------------------------------------------------------------------
 

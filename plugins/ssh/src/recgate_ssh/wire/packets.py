@@ -23,6 +23,7 @@ from asyncssh.encryption import GCMEncryption
 from asyncssh.misc import DisconnectError, MACError, ProtocolError
 
 from recgate_ssh.wire.gcm import TAG, CachedGcm
+from recgate_ssh.wire.transport import Pause
 
 __all__ = ["FAST", "MAX_HELD", "PacketLayer"]
 
@@ -36,7 +37,7 @@ MAX_RECEIVED: Final = (
     256 * 1024
 )  # bytes of one packet that asyncssh takes, and of data gathered before it goes on
 LEAD: Final = 10  # bytes before a data packet's data: padding length, type, channel, data length
-SEALED: Final = 288 * 1024  # bytes of packets sealed before they are written, about one read's worth
+SEALED: Final = 160 * 1024  # bytes of packets sealed before they are written, about one read's worth
 
 # One scratch for the process each way: a packet is sealed and written, or opened and copied out, without a
 # task switch in between.
@@ -188,7 +189,7 @@ class PacketLayer(SSHConnection):
             self._inpbuf = bytes(self._inpbuf)
         self.deliver_gathered()
         if len(self._inpbuf) > MAX_HELD and self._transport is not None:
-            self._transport.pause_reading()
+            cast(Any, self._transport).pause_reading(Pause.UNPARSED)
 
     @staticmethod
     def _missing(held: bytes) -> int:
@@ -302,7 +303,7 @@ class PacketLayer(SSHConnection):
         if is_async:
             self.deliver_gathered()
             if self._transport is not None and len(self._inpbuf) <= MAX_HELD:
-                self._transport.resume_reading()
+                cast(Any, self._transport).resume_reading(Pause.UNPARSED)
 
     def deliver_gathered(self) -> None:
         """Hand over what was gathered of a channel, as one piece."""

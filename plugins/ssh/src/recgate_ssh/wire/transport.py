@@ -12,22 +12,34 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import Callable, Coroutine
+from enum import IntFlag
 from typing import Any, Final, Protocol
 
 import trio
 
-__all__ = ["MAX_READ", "SocketTransport"]
+__all__ = ["MAX_READ", "MAX_UNSENT", "Pause", "SocketTransport"]
 
-MAX_READ: Final = 256 * 1024  # bytes of one read, and so about the largest frame
+MAX_READ: Final = 128 * 1024  # bytes of one read, and so about the largest frame; more falls out of the cache
 BULK: Final = 16 * 1024  # a read this large says that more is probably there already
 FAIRNESS: Final = 16  # reads without waiting before other sessions get their turn
 HIGH_WATER: Final = 512 * 1024  # unsent bytes at which the other leg stops being read
 LOW_WATER: Final = 64 * 1024
+# Unsent bytes at which this peer itself is not read any more: it asks and asks, and does not read the answers.
+MAX_UNSENT: Final = 4 * 1024 * 1024
 
 # One buffer for the process: reads are consumed before any other task can run, and a buffer per connection
 # would be most of an idle session's memory.
 _buffer = bytearray(MAX_READ)
 _view = memoryview(_buffer)
+
+
+class Pause(IntFlag):
+    """Why a peer is not read. Each reason ends by itself, and reading goes on when none is left."""
+
+    OTHER_LEG = 1  # the connection across cannot take more
+    HELD = 2  # too much is held for channels that wait
+    UNPARSED = 4  # a key exchange or login is worked on
+    UNSENT = 8  # the peer does not read what it is sent
 
 
 class ByteProtocol(Protocol):
@@ -57,7 +69,7 @@ class SocketTransport(asyncio.Transport):
         self._backlog: deque[memoryview] | None = None  # made when the kernel takes no more, which is seldom
         self._unsent = 0
         self._write_paused = False
-        self._read_paused = False
+        self._pauses = 0  # the reasons of `Pause`; a plain number, since every read looks at it
         self._resumed = trio.Event()
         self.closed = trio.Event()
         self.heard = True  # something came since whoever keeps the connection alive last looked
@@ -70,7 +82,7 @@ class SocketTransport(asyncio.Transport):
         protocol.connection_made(self)
         turns = 0
         while not self.closed.is_set():
-            if self._read_paused:
+            if self._pauses:
                 await self._resumed.wait()
                 continue
             try:
@@ -88,7 +100,7 @@ class SocketTransport(asyncio.Transport):
             self.heard = True
             protocol.data_received(_view[:count])
             turns += 1
-            if count < BULK and not self._read_paused and not self.closed.is_set():
+            if count < BULK and not self._pauses and not self.closed.is_set():
                 turns = 0
                 await self._readable()
             elif turns >= FAIRNESS:
@@ -101,20 +113,21 @@ class SocketTransport(asyncio.Transport):
         except trio.ClosedResourceError:
             self.closed.set()  # aborted meanwhile
 
-    def pause_reading(self) -> None:
-        """Take nothing more from the socket until `resume_reading`."""
-        if not self._read_paused:
-            self._read_paused = True
+    def pause_reading(self, why: Pause = Pause.OTHER_LEG) -> None:
+        """Take nothing more from the socket for this reason, until it is resumed for this reason."""
+        if not self._pauses:
             self._resumed = trio.Event()
+        self._pauses |= why.value
 
-    def resume_reading(self) -> None:
-        """Read on."""
-        self._read_paused = False
-        self._resumed.set()
+    def resume_reading(self, why: Pause = Pause.OTHER_LEG) -> None:
+        """Read on, unless there is another reason not to."""
+        self._pauses &= ~why.value
+        if not self._pauses:
+            self._resumed.set()
 
     def is_reading(self) -> bool:
         """Whether reads are taken."""
-        return not self._read_paused
+        return not self._pauses
 
     # -- writing ---------------------------------------------------------------------------------------
 
@@ -146,6 +159,8 @@ class SocketTransport(asyncio.Transport):
         if self._unsent > HIGH_WATER and not self._write_paused:
             self._write_paused = True
             self._protocol.pause_writing()
+        if self._unsent > MAX_UNSENT:
+            self.pause_reading(Pause.UNSENT)
 
     async def _drain(self) -> None:
         while self._backlog and not self.closed.is_set():
@@ -167,6 +182,7 @@ class SocketTransport(asyncio.Transport):
             if self._write_paused and self._unsent <= LOW_WATER:
                 self._write_paused = False
                 self._protocol.resume_writing()
+                self.resume_reading(Pause.UNSENT)
         if not self._backlog:
             self._backlog = None
 
