@@ -76,7 +76,8 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def gate(tmp_path: Path, cluster: Cluster) -> Iterator[PostgresGate]:
-    with PostgresGate(tmp_path, cluster) as running:
+    running = PostgresGate(tmp_path, cluster)
+    with running:
         yield running
 
 
