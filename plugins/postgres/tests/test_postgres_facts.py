@@ -76,6 +76,13 @@ def test_threat_32_deep_statements_are_known_by_their_first_word(text):
     assert facts_of(text).verbs in (("SELECT",), ("INSERT",))
 
 
+@pytest.mark.parametrize(
+    "text", [" " * 60_000 + "?", "/*" * 30_000, "--" * 30_000, ";" * 60_000 + "?", "/**/" * 15_000 + "?"]
+)
+def test_threat_32_finding_the_first_word_takes_one_pass(text):
+    assert facts_of(text).verbs == ()
+
+
 def test_terms_are_in_lower_case_with_and_without_a_schema():
     terms = facts_of('DROP TABLE Sales."Orders"').searchable().search
     assert terms == (

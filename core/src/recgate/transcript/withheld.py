@@ -11,7 +11,8 @@ WITHHELD: Final = "•••"
 
 # ALTER ROLE … PASSWORD '…', MySQL's IDENTIFIED BY '…', and password=… of a connection string inside a literal. A
 # value may be an escape string, have its quotes doubled, be dollar-quoted, or be cut off with the text.
-_GAP: Final = r"(?:\s|/\*.*?\*/|--[^\n]*\n)*+"
+# Comments have a longest length: one that never ends would be searched for from each of a thousand words.
+_GAP: Final = r"(?:\s|/\*.{0,500}?\*/|--[^\n]{0,500}\n)*+"
 _PASSWORD: Final = re.compile(
     rf"((?<!['\"\w])password{_GAP}=?{_GAP}|\bidentified\s+(?:with\s+\S+\s+)?by\s+(?:password\s+)?)"
     r"(?:e'(?:[^'\\]|\\.|'')*+(?:'|\Z)"

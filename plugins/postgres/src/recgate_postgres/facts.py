@@ -28,7 +28,8 @@ MAX_CACHED_TEXT: Final = 8_192
 _OPERATORS: Final = re.compile(r"[-+*/<>=|&^%~!@#:?`]")
 # Numbers do not change what a statement does, unless they stand in a quoted identifier.
 _NUMBER: Final = re.compile(r"\b\d+")
-_WORD: Final = re.compile(r"(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/|;)*([A-Za-z]+)", re.DOTALL)
+# Possessive, so that what does not match costs one pass.
+_WORD: Final = re.compile(r"(?:\s++|--[^\n]*+(?:\n|\Z)|/\*.*?\*/|;)*+([A-Za-z]+)", re.DOTALL)
 _FIRST_TABLE: Final = re.compile(
     r"(?:insert\s+into|update(?:\s+only)?|delete\s+from(?:\s+only)?|copy|truncate(?:\s+table)?)\s+"
     r'((?:"(?:[^"]|"")+"|[\w$]+)(?:\s*\.\s*(?:"(?:[^"]|"")+"|[\w$]+))?)',
