@@ -463,6 +463,38 @@ def test_copy_data_waits_until_the_target_takes_it():
     talk.server(done("SELECT 1") + READY)
 
 
+def test_threat_15_a_parse_that_copy_eats_does_not_rename():
+    talk = Talk()
+    talk.client(parse("s", "drop table t") + SYNC)
+    talk.server(PARSED + READY)
+    # In COPY the target takes the Parse for data, fails, and goes on with the Bind behind it.
+    talk.client(ask("copy u from stdin") + parse("s", "select 1") + bind("", "s") + execute() + SYNC)
+    assert talk.paused
+    assert talk.requests == ["copy u from stdin"]
+    with pytest.raises(RemoteProtocolError):
+        talk.server(message(b"G", b"\0\0\0"))
+
+
+def test_what_stands_behind_a_copy_goes_on_when_that_is_over():
+    talk = Talk()
+    talk.client(ask("copy u to stdout") + ask("select 1") + parse("", "select 2") + SYNC)
+    assert talk.requests == ["copy u to stdout"]
+    talk.server(message(b"H", b"\0\0\0") + message(b"d", b"1") + message(b"c", b"") + done("COPY 1") + READY)
+    assert talk.requests == ["copy u to stdout", "select 1"]
+    assert not talk.paused
+
+
+@pytest.mark.parametrize(
+    "data", [parse("", "select 1"), ask("select 1"), message(b"F", bytes(10)), bind(), execute()]
+)
+def test_only_data_goes_into_a_copy(data):
+    talk = Talk()
+    talk.client(ask("copy t from stdin"))
+    talk.server(message(b"G", b"\0\0\0"))
+    with pytest.raises(RemoteProtocolError):
+        talk.client(data)
+
+
 def test_a_sync_inside_copy_data_is_refused():
     talk = Talk()
     talk.client(ask("copy t from stdin"))

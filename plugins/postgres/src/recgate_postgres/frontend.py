@@ -168,6 +168,8 @@ class Frontend:
                     return position
                 if after > end or length > limit or length < 4:
                     return self._unfit(kind, length, position)
+                if (names.guarded or names.copying) and self._waits_for_copy():
+                    return position
                 if not lookers[kind](buffer, position + 5, after):
                     self._held = self._refused is None
                     return position
@@ -176,8 +178,8 @@ class Frontend:
             elif role == _SYNC:
                 if length != 4:
                     raise RemoteProtocolError("invalid message length", hint=_VIOLATION)
-                if names.copying:
-                    raise RemoteProtocolError("a Sync inside COPY data", hint=_VIOLATION)
+                if (names.guarded or names.copying) and self._waits_for_copy():
+                    return position
                 names.sync()
             elif not self._passes(kind, role, length):
                 self._held = True
@@ -193,6 +195,17 @@ class Frontend:
         if position < end:
             self._need = 5
         return position
+
+    def _waits_for_copy(self) -> bool:
+        """Hold what the target would eat: in COPY it takes any message for data, fails, and does not act on it.
+
+        Raises:
+            RemoteProtocolError: the COPY has begun, and this is no data.
+        """
+        if self.names.copying:
+            raise RemoteProtocolError("a message inside COPY data that is no data", hint=_VIOLATION)
+        self._held = True
+        return True
 
     def _passes(self, kind: int, role: int, length: int) -> bool:
         """Whether a message that nothing looks into may pass now."""
@@ -275,12 +288,9 @@ class Frontend:
         if buffer.find(0, start, after) != after - 1:
             raise RemoteProtocolError("invalid Query", hint=_VIOLATION)
         names = self.names
-        if names.copying:
-            raise RemoteProtocolError("a Query inside COPY data", hint=_VIOLATION)
-        names.query()
-        self._request = Request(
-            "sql", buffer[start : after - 1].decode(names.codec, "backslashreplace"), 0, self.simple
-        )
+        text = buffer[start : after - 1]
+        names.query(may_copy=self.refusals.replication or b"copy" in text.lower())
+        self._request = Request("sql", text.decode(names.codec, "backslashreplace"), 0, self.simple)
         return True
 
     def _execute(self, buffer: bytes, start: int, after: int) -> bool:

@@ -60,6 +60,7 @@ class Names:
         "copying",
         "evicted",
         "failed",
+        "guarded",
         "portals",
         "statements",
         "waiting",
@@ -72,6 +73,7 @@ class Names:
         self.active = False  # something was asked since the last Sync
         self.failed = False  # and the target is skipping up to the next
         self.copying = False
+        self.guarded = False  # a Query under way may begin a COPY, which would eat the message behind it
         self.changes = 0
         self.codec = DEFAULT
         self.evicted = False
@@ -203,8 +205,8 @@ class Names:
             self.waiting.append(_NOTHING)
         self.active = self.failed = False
 
-    def query(self) -> None:
-        """Note a Query or FunctionCall.
+    def query(self, *, may_copy: bool = False) -> None:
+        """Note a Query or FunctionCall. `may_copy` says that COPY data may be what the target wants next.
 
         Raises:
             RemoteProtocolError: the series before it has no Sync. The target may be skipping, and nobody could
@@ -215,6 +217,7 @@ class Names:
                 "a Query inside a series of extended messages: send Sync first", hint="08P01"
             )
         self.waiting.append(None)
+        self.guarded = self.guarded or may_copy
 
     def may_copy(self) -> bool:
         """Whether COPY data may pass: the target takes it, or would ignore it because nothing else is under way."""
@@ -299,6 +302,8 @@ class Names:
             self._series, self._bound, self.active, self.failed = None, {}, False, False
         else:
             raise RemoteProtocolError("the target is ready for a query that nobody asked")
+        if self.guarded and not waiting:
+            self.guarded = False
         if status == IDLE:
             if self.portals:
                 self.portals = {}
