@@ -97,4 +97,6 @@ class Forwarding:
         elif ok:
             self._granted.pop((host, port), None)
         frame = word_frame(UPSTREAM, Kind.REPLY, {"ok": ok, "port": bound}, 0)
-        self._lanes[UPSTREAM].push(frame, lambda _: self._passage.links[CLIENT].answer_global(slot, ok, data))
+        # Said anew from what is recorded: whatever else the target put behind its answer stays here.
+        said = bound.to_bytes(4, "big") if ok and port == 0 else b""
+        self._lanes[UPSTREAM].push(frame, lambda _: self._passage.links[CLIENT].answer_global(slot, ok, said))
