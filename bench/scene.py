@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from bench.certificate import self_signed
 from bench.gateway import SSH_TARGET, Gateway, SshTarget, gateway
@@ -16,6 +17,9 @@ from bench.sshwork import Login, ssh_config
 from tests.peers.sshd import Sshd, keygen
 
 __all__ = ["Effort", "Scene", "scene"]
+
+# A bash that sshd starts reads ~/.bashrc unless it believes to be an inner shell; what stands there is not measured.
+QUIET_SHELL: Final = {"SetEnv": "SHLVL=2"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +79,8 @@ def scene(directory: Path, effort: Effort) -> Iterator[Scene]:
         bouncer = stack.enter_context(
             pgbouncer(_below(directory, "bouncer"), server, self_signed(directory / "bouncer"))
         )
-        target = stack.enter_context(Sshd(_below(directory, "target")))
-        jump = stack.enter_context(Sshd(_below(directory, "jump")))
+        target = stack.enter_context(Sshd(_below(directory, "target"), QUIET_SHELL))
+        jump = stack.enter_context(Sshd(_below(directory, "jump"), QUIET_SHELL))
         key = keygen(directory / "client_key")
         host = SshTarget(target.port, target.user, target.user_key, target.host_key_line)
         public = key.with_suffix(".pub")

@@ -22,8 +22,8 @@ def test_a_context_is_made_once_for_each_word(keys):
     certificate = ServerCertificate(keys)
 
     assert certificate.context() is certificate.context()
-    assert certificate.context("postgresql") is not certificate.context()
-    far, _ = handshake(certificate.context("postgresql"), asked("require", alpn=["postgresql"]))
+    assert certificate.context(("postgresql",)) is not certificate.context()
+    far, _ = handshake(certificate.context(("postgresql",)), asked("require", alpn=["postgresql"]))
     assert far.selected_alpn_protocol() == "postgresql"
 
 

@@ -100,3 +100,8 @@ async def test_one_observer_failing_keeps_nobody_from_hearing() -> None:
     await broadcast(["a", "broken", "b"], tell, lambda name, exc: failed.append((name, type(exc))))
     assert heard == ["a", "b"]
     assert failed == [("broken", ValueError)]
+
+
+def test_obligations_of_an_allow_stand_behind_a_hold() -> None:
+    one = Decision(Effect.ALLOW, obligations={"rows": 10})
+    assert deny_overrides([Says(one), Says(HOLD)])(REQUEST).obligations == {"rows": 10}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import trio.testing
@@ -16,7 +17,7 @@ from recgate.testing.running import RunningRelay
 
 
 class Script:
-    opening: ClassVar = [Say(CLIENT, b"HELLO prod secret\n"), Say(UPSTREAM, b"OK\n")]
+    opening: ClassVar[Sequence[Say]] = [Say(CLIENT, b"HELLO prod secret\n"), Say(UPSTREAM, b"OK\n")]
 
     def make_relay(self) -> LineRelay:
         return LineRelay()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 
 import trio
+import trio.testing
 
 from recgate.config import ListenerSettings, MetricsOptions
 from recgate.config.values import parse_bind
@@ -21,11 +23,16 @@ class Kept:
 
     def __init__(self) -> None:
         self.peers: list[str] = []
+        self.lets_in = False
         self.arrived = trio.Event()
         self.let_go = trio.Event()
 
-    async def __call__(self, sock: socket.socket, peer: str, local: str) -> None:
+    async def __call__(
+        self, sock: socket.socket, peer: str, local: str, admitted: Callable[[], None]
+    ) -> None:
         self.peers.append(peer)
+        if self.lets_in:
+            admitted()
         self.arrived.set()
         await self.let_go.wait()
 
@@ -50,6 +57,24 @@ async def test_more_than_the_limit_are_closed_at_once_and_others_go_on() -> None
             assert len(kept.peers) == 1
             kept.let_go.set()
         nursery.cancel_scope.cancel()
+
+
+async def test_threat_12_one_address_cannot_take_every_place_without_logging_in() -> None:
+    for lets_in, expected in ((False, 2), (True, 4)):
+        kept = Kept()
+        kept.lets_in = lets_in
+        listener = Listener(settings(max_connections=4), kept)
+        address = await listener.bind()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listener.run)
+            socks = []
+            for _ in range(5):
+                socks.append(socket.create_connection(address))
+                await trio.testing.wait_all_tasks_blocked(0.01)
+            assert len(kept.peers) == expected
+            for sock in socks:
+                sock.close()
+            nursery.cancel_scope.cancel()
 
 
 async def test_a_place_becomes_free_when_a_connection_ends() -> None:

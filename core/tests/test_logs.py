@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 import structlog
@@ -43,3 +44,21 @@ def test_the_level_is_kept_and_standard_output_stays_clean(capsys: pytest.Captur
     captured = capsys.readouterr()
     assert captured.out == ""
     assert [json.loads(line)["event"] for line in captured.err.splitlines()] == ["loud"]
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_an_exception_is_told_by_kind_and_place_and_not_by_what_it_quotes(
+    form: Literal["json", "console"], capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logs(form)
+
+    def read(password: bytes) -> str:
+        return password.decode()
+
+    try:
+        read(b"hunter2\xff")
+    except UnicodeDecodeError as exc:
+        structlog.get_logger().error("session.crashed", exc_info=ExceptionGroup("several", [exc]))
+    err = capsys.readouterr().err
+    assert "UnicodeDecodeError at test_logs.py:" in err
+    assert "hunter2" not in err

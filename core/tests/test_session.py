@@ -162,3 +162,14 @@ async def test_watchers_see_frames_until_they_stop() -> None:
     stop()
     session.submit_now(Frame(UPSTREAM, "line", b"after"))
     assert seen == [(1, b"one"), (2, b"two"), (3, b"three")], "with their numbers in the recording"
+
+
+async def test_an_approval_with_an_obligation_that_nobody_enforces_is_a_no() -> None:
+    async def approve() -> Decision:
+        await trio.lowlevel.checkpoint()
+        return Decision(Effect.ALLOW, "r", obligations={"read_only": True})
+
+    session, _ = make(lambda request: Decision(Effect.HOLD, "h", wait=approve))
+    refused = await session.submit(ask())
+    assert isinstance(refused, Decision)
+    assert "read_only" in refused.reason

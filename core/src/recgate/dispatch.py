@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from recgate.decisions import ALLOW, Decision, Effect
@@ -53,7 +54,8 @@ def deny_overrides(policies: Sequence[Policy]) -> Callable[[PolicyRequest], Deci
             else:
                 return Decision.deny(f"policy {policy.name} gave no decision", rule=policy.name)
         if held is not None:
-            return held
+            # What another policy's allow demands stands behind an approval as well.
+            return replace(held, obligations={**obligations, **held.obligations}) if obligations else held
         return Decision(Effect.ALLOW, obligations=obligations) if obligations else ALLOW
 
     return decide

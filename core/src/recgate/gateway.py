@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -254,7 +254,9 @@ class _Serving:
     def __post_init__(self) -> None:
         self._metrics = self.settings.protocol == "metrics"
 
-    async def connection(self, sock: socket.socket, peer: str, local: str) -> None:
+    async def connection(
+        self, sock: socket.socket, peer: str, local: str, admitted: Callable[[], None]
+    ) -> None:
         """Serve one connection to its end. The session boundary: nothing that goes wrong inside passes it."""
         if self._metrics:
             await serve_metrics(sock)
@@ -262,7 +264,7 @@ class _Serving:
         info = ConnectionInfo(
             self.settings.protocol, local, peer, tls_mode=self.settings.tls, loopback=_is_loopback(peer)
         )
-        door = Door(self.gateway, info)
+        door = Door(self.gateway, info, admitted)
         reason, facts = "error", {}
         try:
             reason, facts = await self._speak(door, sock)

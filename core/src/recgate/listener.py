@@ -30,18 +30,22 @@ RETRY: Final = 0.1  # seconds before the next accept when the process is out of 
 
 log = structlog.get_logger("recgate.listener")
 
-Serve = Callable[[socket.socket, str, str], Awaitable[None]]
+Serve = Callable[[socket.socket, str, str, Callable[[], None]], Awaitable[None]]
 
 
 class Listener:
-    """One bind address of one protocol. `serve(socket, peer, local)` gets each connection and must not raise."""
+    """One bind address of one protocol.
+
+    `serve(socket, peer, local, admitted)` gets each connection and must not raise; it calls `admitted` once
+    somebody has been let in, so that one address cannot take every place without ever logging in.
+    """
 
     def __init__(self, settings: ListenerSettings, serve: Serve) -> None:
         self.settings = settings
         self._serve = serve
         self._live = 0
         self._accepting = trio.CancelScope()
-        self._by_host: dict[str, int] = {}
+        self._arriving: dict[str, int] = {}  # connections that nobody has logged in on, by address
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         self.socket = trio.socket.socket(family, socket.SOCK_STREAM)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -78,17 +82,34 @@ class Listener:
     def _admit(self, nursery: trio.Nursery, sock: socket.socket, host: str, port: int) -> None:
         protocol, limit = self.settings.protocol, self.settings.max_connections
         CONNECTIONS.labels(protocol).inc()
-        if self._live >= limit:
-            REFUSED.labels(protocol, "max_connections").inc()
-            log.warning(
-                "connection.refused", why="max_connections", limit=limit, peer=host, listener=protocol
-            )
+        # A balancer's address stands for everybody behind it.
+        own = limit if self._trusted(host) else max(1, int(limit * PER_ADDRESS))
+        if self._live >= limit or self._arriving.get(host, 0) >= own:
+            why = "max_connections" if self._live >= limit else "per_address"
+            REFUSED.labels(protocol, why).inc()
+            log.warning("connection.refused", why=why, limit=limit, peer=host, listener=protocol)
             sock.close()
             return
         self._live += 1
+        self._arriving[host] = self._arriving.get(host, 0) + 1
         nursery.start_soon(self._connection, sock, host, port)
 
+    def _admitted(self, host: str) -> Callable[[], None]:
+        """Give the call that takes one connection of `host` out of those still arriving, once."""
+        counted = True
+
+        def admitted() -> None:
+            nonlocal counted
+            if counted:
+                counted = False
+                self._arriving[host] -= 1
+                if not self._arriving[host]:
+                    del self._arriving[host]
+
+        return admitted
+
     async def _connection(self, sock: socket.socket, host: str, port: int) -> None:
+        admitted = self._admitted(host)
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -98,7 +119,7 @@ class Listener:
             if self._trusted(host):
                 with trio.fail_after(self.settings.handshake_timeout):
                     peer = await read_proxy_header(sock) or peer
-            await self._serve(sock, peer, f"{name[0]}:{name[1]}")
+            await self._serve(sock, peer, f"{name[0]}:{name[1]}", admitted)
         except (RemoteProtocolError, trio.TooSlowError, OSError) as exc:
             REFUSED.labels(self.settings.protocol, "handshake").inc()
             log.info(
@@ -106,6 +127,7 @@ class Listener:
             )
         finally:
             self._live -= 1
+            admitted()
             if sock.fileno() >= 0:
                 sock.close()
 

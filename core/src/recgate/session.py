@@ -186,12 +186,7 @@ class Session:
             )
         else:
             decision = self._decide(PolicyRequest(request, self.principal, self.target, self))
-            if decision.obligations:
-                # An allow whose conditions nobody enforces would be a plain allow.
-                words = ", ".join(sorted(decision.obligations))
-                return Decision.deny(
-                    f"this gateway cannot enforce {words}", rule=decision.rule or "obligations"
-                )
+            decision = _enforceable(decision)
         return decision
 
     def _opened_by_operator(self, request: Request) -> bool:
@@ -210,6 +205,7 @@ class Session:
             final = await decision.wait()
         if final.effect is Effect.HOLD:
             final = Decision.deny(f"{decision.rule}: no decision", rule=decision.rule)
+        final = _enforceable(final)
         self.note_decision(request, final)
         return final
 
@@ -294,3 +290,11 @@ class Session:
         await self.ending.wait()
         assert self.denied is not None
         return self.denied
+
+
+def _enforceable(decision: Decision) -> Decision:
+    """Turn an allow whose conditions nobody enforces, which would be a plain allow, into a deny."""
+    if not decision.obligations or decision.effect is Effect.DENY:
+        return decision
+    words = ", ".join(sorted(decision.obligations))
+    return Decision.deny(f"this gateway cannot enforce {words}", rule=decision.rule or "obligations")
