@@ -22,13 +22,9 @@ CACHE = ROOT / ".conformance"
 VERSION = "15"
 PATIENCE = 300  # seconds for one download
 
-_SOURCES = """\
-Types: deb-src
-URIs: http://deb.debian.org/debian
-Suites: bookworm bookworm-updates
-Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
-Components: main
-"""
+# What the machine's own sources say of its Debian: where packages come from, so that sources come from there too.
+_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+_TARGETS = ("apt-get", "indextargets", "--format", "$(REPO_URI)|$(SUITE)|$(COMPONENT)")
 
 
 class SuiteMissing(Exception):
@@ -44,12 +40,22 @@ def _run(command: Sequence[str], directory: Path) -> str:
     return done.stdout
 
 
+def _sources() -> str:
+    """Give the source-package lines for the binary-package sources that apt has."""
+    lines: set[str] = set()
+    for target in _run([*_TARGETS, "Created-By: Packages"], ROOT).split():
+        uri, suite, component = target.split("|")
+        signed = f"[signed-by={_KEYRING}] " if _KEYRING.exists() else ""
+        lines.add(f"deb-src {signed}{uri} {suite} {component}\n")
+    return "".join(sorted(lines))
+
+
 def _apt(*words: str, directory: Path) -> str:
     """Run apt-get with sources of our own, so that the machine's stay as they are."""
-    state, sources = directory / "apt", directory / "apt.sources"
+    state, sources = directory / "apt", directory / "sources.list"
     for name in ("lists/partial", "archives/partial"):
         (state / name).mkdir(parents=True, exist_ok=True)
-    sources.write_text(_SOURCES)
+    sources.write_text(_sources())
     options = {
         "Dir::Etc::sourcelist": sources,
         "Dir::Etc::sourceparts": "/dev/null",
