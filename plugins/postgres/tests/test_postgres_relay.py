@@ -429,6 +429,28 @@ def test_a_query_in_the_middle_of_a_series_is_refused():
     assert caught.value.hint == "08P01"
 
 
+def test_a_query_ends_a_series_that_was_flushed_and_answered():
+    # asyncpg prepares with Flush, and goes on with a Query.
+    talk = Talk()
+    talk.client(parse("s", "select 1") + message(b"D", b"Ss\0") + b"H\0\0\0\4" + ask("select 2"))
+    assert talk.paused
+    talk.server(PARSED + message(b"t", b"\0\0"))
+    assert talk.paused
+    talk.server(COLUMNS)
+    assert talk.requests == ["select 2"]
+    talk.server(done("SELECT 1") + READY)
+    talk.client(bind("", "s") + execute() + SYNC)
+    assert talk.requests == ["select 2", "select 1"]
+
+
+def test_threat_15_a_query_behind_a_flushed_series_that_fails_is_not_taken_for_run():
+    talk = Talk()
+    talk.client(parse("s", "selec 1") + b"H\0\0\0\4" + ask("drop table t"))
+    with pytest.raises(RemoteProtocolError):
+        talk.server(error("syntax error", "42601"))
+    assert talk.requests == []
+
+
 def test_threat_15_execute_and_fetch_in_sql_come_with_the_texts_they_may_run():
     talk = Talk()
     talk.client(parse("s", "drop table t") + SYNC)

@@ -24,14 +24,16 @@ MAX_SIGNED: Final = 0x7FFFFFFF  # lengths are signed on the wire
 MAX_KEY: Final = 256
 
 # What the walk does with a message, by its type byte. Unlisted types are refused.
-_REFUSED, _PLAIN, _HEAD, _WHOLE = range(4)
+_REFUSED, _PLAIN, _HEAD, _WHOLE, _ANSWER = range(5)
 _ROLES: Final = bytes(
     _PLAIN
-    if kind in b"2tTDCInsAVNHdc"  # rows, completions, descriptions, notices, notifications, COPY data
+    if kind in b"tDAVNHdc"  # rows, completions, descriptions, notices, notifications, COPY data
     else _HEAD
     if kind in b"13EGW"  # their arrival says it all
     else _WHOLE
     if kind in b"SKZ"
+    else _ANSWER
+    if kind in b"2TCIns"  # counted, where a series has a Flush and no Sync
     else _REFUSED
     for kind in range(256)
 )
@@ -114,7 +116,7 @@ class Backend:
 
     def _walk(self, buffer: bytes, position: int, end: int) -> int:
         """Go on to where this frame ends; gives that offset."""
-        header, roles, heads, plain = HEADER, _ROLES, self._heads, _PLAIN
+        header, roles, heads, plain, names = HEADER, _ROLES, self._heads, _PLAIN, self.names
         last = end - 5  # where the last header could be that is here in whole
         self._need = 1
         while position <= last:
@@ -129,6 +131,9 @@ class Backend:
             if role == _WHOLE or (kind == _ERROR and self.refusals.waiting):
                 if not self._looked(buffer, kind, length, position, end):
                     return position
+            elif role == _ANSWER:
+                if not names.waiting:
+                    names.answered += 1
             elif role == _HEAD:
                 heads[kind]()
             elif role == _REFUSED:

@@ -225,6 +225,9 @@ class Frontend:
             raise RemoteProtocolError(f"invalid frontend message type {kind}", hint=_VIOLATION)
         elif kind == _DESCRIBE:
             names.active = True
+            names.asked += 1
+        else:
+            names.flushed = names.asked
         return True
 
     def _unfit(self, kind: int, length: int, position: int) -> int:
@@ -289,7 +292,8 @@ class Frontend:
             raise RemoteProtocolError("invalid Query", hint=_VIOLATION)
         names = self.names
         text = buffer[start : after - 1]
-        names.query(may_copy=self.refusals.replication or b"copy" in text.lower())
+        if not names.query(may_copy=self.refusals.replication or b"copy" in text.lower()):
+            return False
         self._request = Request("sql", text.decode(names.codec, "backslashreplace"), 0, self.simple)
         return True
 
@@ -305,6 +309,8 @@ class Frontend:
             reason = f'prepared statement "{name}" is no longer known to the gateway: prepare it again'
             self._refused = (_EXECUTE, after - start + 5, "26000", reason)
             return False
+        self.names.active = True
+        self.names.asked += 1
         portal.limit = buffer[after - 4 : after]
         self._request = portal.request
         return True
@@ -312,7 +318,8 @@ class Frontend:
     def _call(self, buffer: bytes, start: int, after: int) -> bool:
         if after - start < 10:
             raise RemoteProtocolError("invalid FunctionCall", hint=_VIOLATION)
-        self.names.query()
+        if not self.names.query():
+            return False
         body = buffer[start:after]
         self._request = Request("sql", function_text(body), 0, CallDetails(body))
         return True

@@ -55,11 +55,14 @@ class Names:
         "_tick",
         "_unsettled",
         "active",
+        "answered",
+        "asked",
         "changes",
         "codec",
         "copying",
         "evicted",
         "failed",
+        "flushed",
         "guarded",
         "portals",
         "statements",
@@ -72,6 +75,8 @@ class Names:
         self.waiting: deque[_Series | dict[bytes, Portal | None] | None] = deque()
         self.active = False  # something was asked since the last Sync
         self.failed = False  # and the target is skipping up to the next
+        self.asked = self.answered = 0  # messages of the open series, and answers to them
+        self.flushed = 0  # how many had been asked at the last Flush
         self.copying = False
         self.guarded = False  # a Query under way may begin a COPY, which would eat the message behind it
         self.changes = 0
@@ -108,11 +113,13 @@ class Names:
     def parse(self, statement: Statement) -> None:
         """Note a Parse."""
         self.active = True
+        self.asked += 1
         self._change(_PARSE, statement.name, statement)
 
     def close(self, kind: int, name: bytes) -> None:
         """Note a Close of a statement ("S") or a portal."""
         self.active = True
+        self.asked += 1
         if kind == 0x53:
             self._change(_CLOSE, name, None)
         else:
@@ -140,6 +147,7 @@ class Names:
             if not found:
                 return False
         self.active = True
+        self.asked += 1
         if statement is None:
             # Made by SQL's own PREPARE, which was decided on there, or not at all.
             statement = Statement(name, b'EXECUTE "%b"' % name.replace(b'"', b'""'), known=not self.evicted)
@@ -171,7 +179,6 @@ class Names:
 
     def execute(self, name: bytes) -> Portal | None:
         """Give the portal that an Execute runs. None when that hangs on answers that are still to come."""
-        self.active = True
         bound = self._bound
         if name in bound:
             portal = bound[name]
@@ -203,21 +210,33 @@ class Names:
             self._bound = {}
         else:
             self.waiting.append(_NOTHING)
-        self.active = self.failed = False
+        self._begin_series()
 
-    def query(self, *, may_copy: bool = False) -> None:
+    def _begin_series(self) -> None:
+        self.active = self.failed = False
+        self.asked = self.answered = self.flushed = 0
+
+    def query(self, *, may_copy: bool = False) -> bool:
         """Note a Query or FunctionCall. `may_copy` says that COPY data may be what the target wants next.
 
+        False while a series that has no Sync, but a Flush, awaits answers: if it fails, this is skipped too.
+
         Raises:
-            RemoteProtocolError: the series before it has no Sync. The target may be skipping, and nobody could
-                tell whether it skips this one too.
+            RemoteProtocolError: such a series has failed, or will not be answered as there is no Flush either.
         """
         if self.active:
-            raise RemoteProtocolError(
-                "a Query inside a series of extended messages: send Sync first", hint="08P01"
-            )
+            if self.failed or self.flushed != self.asked:
+                reason = "a Query inside a series of extended messages: send Sync first"
+                raise RemoteProtocolError(reason, hint="08P01")
+            if self.waiting or self.answered != self.asked:
+                return False
+            # Answered in whole: the Query ends it (asyncpg prepares so). Its portals live on in a transaction.
+            self.portals.update((name, each) for name, each in self._bound.items() if each is not None)
+            self._series, self._bound = None, {}
+            self._begin_series()
         self.waiting.append(None)
         self.guarded = self.guarded or may_copy
+        return True
 
     def may_copy(self) -> bool:
         """Whether COPY data may pass: the target takes it, or would ignore it because nothing else is under way."""
@@ -242,6 +261,8 @@ class Names:
             raise RemoteProtocolError("the target confirms what was not asked")
         kind, name, statement = series.changes.popleft()
         self.changes -= 1
+        if not self.waiting:
+            self.answered += 1
         if kind == _CLOSE_PORTAL:
             return
         self._settle(name)
@@ -299,7 +320,8 @@ class Names:
         elif self.active:
             # The Sync behind a COPY's Execute was thought to be swallowed (see `copy_in`), but was not.
             series = self._series or self._bound
-            self._series, self._bound, self.active, self.failed = None, {}, False, False
+            self._series, self._bound = None, {}
+            self._begin_series()
         else:
             raise RemoteProtocolError("the target is ready for a query that nobody asked")
         if self.guarded and not waiting:
