@@ -14,6 +14,7 @@ from recgate.errors import AccessDenied, RecgateError, RecordingFailed, Upstream
 from recgate.keys import GatewayKeys
 from recgate.model import TargetInfo
 from recgate.pump import Pump
+from recgate.sansio.asks import Denied
 from recgate.testing.fakes import FakeDoor
 from recgate.testing.lineproto import LineRelay, LineTarget
 from recgate.wire import Wire
@@ -132,5 +133,25 @@ async def test_each_no_is_said_and_nothing_is_dialled(step, error, word, reason)
     said = await read(stream, b"never")
     assert said.startswith(word)
     assert b"/x" not in said, "where the gateway keeps things is not the client's to know"
+    await stream.aclose()
+    door.close()
+
+
+async def test_a_session_can_be_ended_while_its_target_is_dialled() -> None:
+    class Hanging(FakeDoor):
+        async def dial(self) -> socket.socket:
+            assert self.session is not None
+            self.session.end(Denied("enough", "killed"))
+            await trio.sleep_forever()
+            raise AssertionError
+
+    door = Hanging(TargetInfo("prod", "line", "127.0.0.1", 1, LineTarget()))
+    client, near = socket.socketpair()
+    client.setblocking(False)
+    stream = trio.SocketStream(trio.socket.from_stdlib_socket(client))
+    await stream.send_all(b"HELLO prod secret\n")
+    with trio.fail_after(PATIENCE):
+        assert await run(door, near) == "killed"
+    assert (await read(stream, b"never")).startswith(b"BYE killed: enough")
     await stream.aclose()
     door.close()

@@ -72,12 +72,16 @@ class Pump:
         """Word a failure for the client. Why a login failed is not the client's to know."""
         return Denied(for_client(exc), code_of(exc), self._session_id)
 
-    def opened(self, session: Session, upstream: Wire) -> None:
+    def attach(self, session: Session) -> None:
+        """The session is open: from now on it can be ended from outside, also while its target is dialled."""
+        self.session = session
+        session.relay = self.relay
+        session.on_end(self._scope.cancel)
+
+    def opened(self, upstream: Wire) -> None:
         """The target answers: from now on there are two sides."""
         assert self._nursery is not None
-        self.session = session
         self.wires[UPSTREAM] = upstream
-        session.on_end(self._scope.cancel)
         self._nursery.start_soon(self._side, UPSTREAM)
 
     def stop(self, reason: str) -> None:

@@ -78,11 +78,10 @@ class Switchboard:
             raise RemoteProtocolError("a route before a login")
         self._deadline.deadline = float("inf")  # whoever must approve may take longer than a handshake
         session = await pump.door.open(replace(who, target=ask.target), ask.details)
-        pump.session = session
-        session.relay = pump.relay
+        pump.attach(session)
         upstream = Wire(await pump.door.dial())
         self._deadline.deadline = trio.current_time() + UPSTREAM_LOGIN
-        pump.opened(session, upstream)
+        pump.opened(upstream)
         return Routed(session.target, session.credential, session.id)
 
     async def _start_tls(self, ask: StartTls) -> TlsDone:
