@@ -114,6 +114,8 @@ def test_threat_20_a_dead_sealing_worker_ends_no_more_than_it_must(tmp_path: Pat
     token = gate.token("alice")
     with gate:
         client = flooded(gate, token, 20)
+        # Once a segment is sealed, the key for the next one is the worker's alone.
+        gate.until(lambda: any(gate.data_dir.rglob("*.seg")), "a segment")
         (worker,) = children(gate.pid)
         os.kill(worker, signal.SIGKILL)
         delivered = client.read_rest()  # ends: with the worker this session's signing key is gone

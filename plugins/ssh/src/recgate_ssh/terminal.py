@@ -22,7 +22,7 @@ _SEQUENCE: Final = re.compile(
     r"\[(?P<args>[0-9;:<=>?!\"'$ ]*)(?P<final>[@-~])"
     r"|[\]PX^_](?:[^\x07\x1b]|\x1b(?!\\))*(?:\x07|\x1b\\)"
     r"|[ -/]+[0-~]"
-    r"|[0-Z\\`-~])"
+    r"|[0-OQ-WYZ\\`-~])"
 )
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _ALTERNATE: Final = {"?47", "?1047", "?1049"}
