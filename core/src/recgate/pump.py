@@ -136,6 +136,9 @@ class Pump:
                     )
                     await self.session.room()
                 rest = await self.door.readiness.read(wire, step)
+                if rest is PAUSED:
+                    # Said where reads are made, before this task ran: what it waits for may have come by now.
+                    rest = self.turn(side, relay.next_event(side), [])
             if rest is not NEED_DATA:
                 await self._between(side, rest)
                 rest = self.turn(side, relay.next_event(side), [])
