@@ -11,12 +11,13 @@ import psycopg
 from bench.pgwork import copy_out, pgbench
 from bench.process import descendants, pss
 from bench.scene import Scene
-from bench.sshwork import bulk, idle, setups, terminals
+from bench.sshwork import bulk, idle, listing, setups, terminals
 from bench.table import Row
 
 __all__ = ["idle_memory", "sealing", "stored_bytes", "verifying"]
 
 KIB = 1024
+LISTING = 8_000_000  # bytes of terminal output
 
 
 def idle_memory(scene: Scene) -> Iterator[Row]:
@@ -61,7 +62,7 @@ def stored_bytes(scene: Scene) -> Iterator[Row]:
     """Bytes on disk per byte on the wire, each kind of session on its own."""
     effort, gate = scene.effort, scene.gateway
     yield _stored(
-        scene, "terminal output", "stored-terminal", lambda: bulk(scene.logins["gateway"], scene.bulk)
+        scene, "coloured listings", "stored-terminal", lambda: listing(scene.logins["gateway"], LISTING)
     )
     yield _stored(scene, "rows", "stored-rows", lambda: copy_out(gate.database))
     yield _stored(scene, "pgbench -S simple", "", lambda: pgbench(gate.database, "simple", 1, effort.seconds))

@@ -15,7 +15,7 @@ from typing import Final
 
 from tests.peers.sshd import Sshd
 
-__all__ = ["Login", "Terminal", "bulk", "echo_rounds", "idle", "setups", "ssh_config", "terminals"]
+__all__ = ["Login", "Terminal", "bulk", "echo_rounds", "idle", "listing", "setups", "ssh_config", "terminals"]
 
 PIPE: Final = 1 << 20  # a larger pipe lets the client write on while we are not running
 CIPHER: Final = "aes128-gcm@openssh.com"
@@ -93,6 +93,16 @@ def bulk(login: Login, path: Path) -> float:
     if taken != size:
         raise RuntimeError(f"{login.host}: {taken} of {size} bytes came")
     return size / took / 1e6
+
+
+def listing(login: Login, size: int) -> None:
+    """Have a terminal print coloured listings, as people's terminals do, up to `size` bytes."""
+    command = [
+        "ssh",
+        "-tt",
+        *login.command(f"ls -lR --color=always /usr/share /usr/lib | head -c {size}")[1:],
+    ]
+    subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True, timeout=PATIENCE)
 
 
 class Terminal:
