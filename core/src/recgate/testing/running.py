@@ -85,25 +85,37 @@ class RunningRelay:
     ) -> None:
         self._scope.cancel()
         assert self._nursery is not None
+        try:
+            self._nursery.start_soon(self._finish)
+            await self._nursery_manager.__aexit__(kind, exc, tb)
+        finally:
+            # Also when the relay broke: what it left open would be another test's warning.
+            for end in (*self._ends.values(), self._near):
+                end.close()
+            self.door.close()
+
+    async def _finish(self) -> None:
+        """Let the session end in its own time, and then what served it."""
+        assert self._nursery is not None
         await self.ended.wait()
         self._nursery.cancel_scope.cancel()
-        await self._nursery_manager.__aexit__(kind, exc, tb)
-        for end in (*self._ends.values(), self._near):
-            end.close()
-        self.door.close()
 
     async def _run(self) -> None:
-        with self._scope:
-            with trio.CancelScope() as deadline:
-                pump = Pump(self._script.make_relay(), self._wire, self.door, deadline)  # pyright: ignore[reportArgumentType]
-                try:
-                    await pump.run()
-                finally:
-                    for wire in pump.wires.values():
-                        wire.close()
-                    self.reason = pump.reason
-                    await self.door.finish(pump.reason)
-        self.ended.set()
+        try:
+            with self._scope, trio.CancelScope() as deadline:
+                await self._session(deadline)
+        finally:
+            self.ended.set()
+
+    async def _session(self, deadline: trio.CancelScope) -> None:
+        pump = Pump(self._script.make_relay(), self._wire, self.door, deadline)  # pyright: ignore[reportArgumentType]
+        try:
+            await pump.run()
+        finally:
+            for wire in pump.wires.values():
+                wire.close()
+            self.reason = pump.reason
+            await self.door.finish(pump.reason)
 
     def cancel(self) -> None:
         """Cancel the session from outside."""
