@@ -2,15 +2,18 @@
 
 import re
 import tomllib
-from importlib.metadata import entry_points, version
+from importlib.metadata import distributions, entry_points, version
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from tests.workspace import tree
+
+DEBIAN_12_PYTHON = "3.11.2"
 
 CORE = tomllib.loads(tree.read(Path("core/pyproject.toml")))
 WORKSPACE = tomllib.loads(tree.read(Path("pyproject.toml")))
@@ -141,6 +144,18 @@ def test_what_is_installed_is_what_is_pinned():
     ]
 
     assert astray == []
+
+
+def test_what_is_pinned_runs_on_the_python_of_debian_12():
+    """A pin that was resolved on a newer 3.11 stops `make test` on the machine that the README promises."""
+    refused = [
+        f"{found.name} {found.version}: Python {wanted}"
+        for found in distributions()
+        if (wanted := found.metadata.get("Requires-Python"))
+        and not SpecifierSet(wanted).contains(DEBIAN_12_PYTHON)
+    ]
+
+    assert refused == []
 
 
 def test_the_core_has_one_version():
