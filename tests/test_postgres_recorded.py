@@ -34,7 +34,8 @@ class PostgresGate(GatewayProcess):
             {"protocol": "postgres", "bind": "127.0.0.1:0"},
             {"protocol": "postgres", "bind": "127.0.0.1:0", "tls": "require", "auth": "scram"},
         ]
-        super().__init__(directory, {"listeners": listeners, "targets": [target], **more})
+        self.given: dict[str, Any] = {"listeners": listeners, "targets": [target], **more}
+        super().__init__(directory, self.given)
         self.run("user", "add", "alice")
         secret = ("secret", "set", "prod-db", "--username", "scram_user", "--password-stdin")
         self.run(*secret, stdin=PASSWORD + "\n")
@@ -167,3 +168,26 @@ def test_a_pipeline_and_copy_both_ways(gate: PostgresGate) -> None:
     assert [entry["binds"][0] for entry in inserted] == [str(number) for number in range(50)]
     assert [entry["rows"] for entry in entries if entry["verb"] == "COPY"] == [19_950, 20_000]
     assert gate.rows("verify", row["id"])[0]["status"] == "complete"
+
+
+def test_the_recording_says_which_database_was_opened_and_a_refused_one_is_a_denial(
+    tmp_path: Path, cluster: Cluster
+) -> None:
+    with PostgresGate(tmp_path, cluster) as gate:
+        token = gate.token("alice")
+        assert gate.psql("select 1", token=token, extra="options='-c work_mem=5MB'").returncode == 0
+        row = gate.sealed()
+        shown = gate.run("show", row["id"], "--json")
+        assert '"database":"postgres"' in shown, "what was opened, not the word prod-db that asked for it"
+        assert "work_mem=5MB" in shown
+        gate.configure(
+            {**gate.given, "targets": [{**gate.given["targets"][0], "options": {"tls": "require"}}]}
+        )
+        os.kill(gate.pid, signal.SIGHUP)
+        gate.until(lambda: "configuration.loaded" in gate.log(), "a reload")
+        refused = gate.psql("select 1", token=token, extra="dbname=secrets")
+        assert 'FATAL:  database "secrets" is not open on prod-db' in refused.stderr
+        replicating = gate.psql("IDENTIFY_SYSTEM", token=token, extra="replication=database")
+        assert "replication is not open on prod-db" in replicating.stderr
+        assert gate.log().count('"access.denied"') == 2
+        assert len(gate.rows("sessions")) == 1, "what was refused at the door opened no session"

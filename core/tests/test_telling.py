@@ -35,3 +35,7 @@ def test_every_failure_that_ends_a_session_has_a_code_of_its_own() -> None:
     codes = [code_of(kind("x")) for kind in [*kinds, errors.VaultFailed, errors.RemoteProtocolError]]
     assert len(set(codes)) == len(codes)
     assert code_of(errors.ConfigurationError("x")) == "error"
+
+
+def test_a_denial_may_carry_its_protocols_own_code() -> None:
+    assert code_of(errors.AccessDenied("no such database", code="3D000")) == "3D000"

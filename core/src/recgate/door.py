@@ -11,7 +11,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import structlog
 import trio
@@ -40,7 +40,7 @@ from recgate.model import (
     ScramKeys,
     TargetInfo,
 )
-from recgate.providers import Lease, Vault
+from recgate.providers import Lease, Settling, Vault
 from recgate.sansio.asks import Denied, LoggedIn
 from recgate.sansio.frames import Request
 from recgate.session import Session
@@ -173,6 +173,7 @@ class Door:
             raise LocalProtocolError("a door opens one session")
         self._opened_once = True
         settings = self._target(who)
+        details = self._settled(who, settings, details)
         session = self._record_from_now(who, settings, details)
         request = Request("session", settings.info.name, details=dict(details))
         decision = session.decide(request)
@@ -187,6 +188,29 @@ class Door:
         LOGIN_SECONDS.labels(self.connection.protocol).observe(trio.current_time() - self._arrived)
         return session
 
+    def _settled(
+        self, who: LoggedIn, settings: TargetSettings, details: Mapping[str, str]
+    ) -> Mapping[str, str]:
+        """Say what the client's details mean at this target. Raises `AccessDenied`, which is audited."""
+        if not hasattr(settings.info.options, "settle"):
+            return details
+        try:
+            return cast("Settling", settings.info.options).settle(settings.info.name, details)
+        except AccessDenied as exc:
+            self._denied(who, str(exc))
+            raise
+
+    def _denied(self, who: LoggedIn, reason: str) -> None:
+        self.gateway.audit.emit(
+            "access.denied",
+            user=who.principal.name,
+            issuer=who.principal.issuer,
+            target=who.target[:200],
+            protocol=self.connection.protocol,
+            source=self.connection.peer,
+            reason=reason,
+        )
+
     def _target(self, who: LoggedIn) -> TargetSettings:
         settings = self.gateway.config.targets.get(who.target)
         reason = ""
@@ -197,15 +221,7 @@ class Door:
         elif not settings.allows(who.principal):
             reason = "not in the target's allow list"
         if settings is None or reason:
-            self.gateway.audit.emit(
-                "access.denied",
-                user=who.principal.name,
-                issuer=who.principal.issuer,
-                target=who.target[:200],
-                protocol=self.connection.protocol,
-                source=self.connection.peer,
-                reason=reason,
-            )
+            self._denied(who, reason)
             # One answer for all three, so that target names cannot be probed.
             raise AccessDenied(
                 f'no {self.connection.protocol} target "{who.target[:63]}" is open to you: see `recgate targets`'

@@ -54,11 +54,15 @@ class RemoteProtocolError(RecgateError):
 
 
 class AccessDenied(RecgateError):
-    """A decision was no. `rule` names who said so; the message is fit for the client's eyes."""
+    """A decision was no. `rule` names who said so; the message is fit for the client's eyes.
 
-    def __init__(self, reason: str, *, rule: str = "") -> None:
+    `code` is `access`, or the protocol's own error code where a target's options know a better one.
+    """
+
+    def __init__(self, reason: str, *, rule: str = "", code: str = "access") -> None:
         super().__init__(reason[:MAX_REASON])
         self.rule = rule
+        self.code = code
 
 
 class AuthenticationFailed(RecgateError):

@@ -37,6 +37,7 @@ __all__ = [
     "SessionFilter",
     "SessionRow",
     "SettingsModel",
+    "Settling",
     "Stage",
     "Vault",
 ]
@@ -86,6 +87,18 @@ class ProtocolProvider:
     view: str = ""
     client_line: Callable[[TargetInfo, str, int, str], str] | None = None
     default_listener_tls: str = "require"
+
+
+class Settling(Protocol):
+    """What a protocol's target options may offer: what the client's details of a route mean at that target."""
+
+    def settle(self, target: str, details: Mapping[str, str]) -> Mapping[str, str]:
+        """Give the details as they will be, for the recording: the database opened, not the word for it.
+
+        Raises:
+            AccessDenied: the target's options do not open that.
+        """
+        ...
 
 
 class Authenticator(Protocol):

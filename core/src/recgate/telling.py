@@ -17,7 +17,6 @@ from recgate.errors import (
 __all__ = ["code_of", "for_client"]
 
 _CODES: Final[dict[type[RecgateError], str]] = {
-    AccessDenied: "access",
     AuthenticationFailed: "authentication",
     RecordingFailed: "recording",
     RemoteProtocolError: "protocol",
@@ -34,7 +33,7 @@ _SAID: Final[dict[type[RecgateError], str]] = {
 
 def code_of(exc: RecgateError) -> str:
     """Give the word that relays map to their own codes, and that a session's reason begins with."""
-    return _CODES.get(type(exc), "error")
+    return exc.code if isinstance(exc, AccessDenied) else _CODES.get(type(exc), "error")
 
 
 def for_client(exc: RecgateError) -> str:

@@ -257,7 +257,9 @@ def test_notices_are_possible_as_soon_as_somebody_is_known():
     assert relay.notice("x") is None
     relay.answer(event, ALICE)
     event = asked(relay)
-    assert event == Route("prod-db", {"database": "app", "protocol": "3.0", "application_name": "psql"})
+    assert event == Route(
+        "prod-db", {"database": "app", "login": "prod-db", "protocol": "3.0", "application_name": "psql"}
+    )
     assert relay.notice("alice's manager must approve") is not None
     assert said(relay).endswith(AUTH_OK)
 

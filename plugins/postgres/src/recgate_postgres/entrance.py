@@ -49,7 +49,7 @@ from recgate_postgres.messages import (
 from recgate_postgres.options import PostgresListener
 from recgate_postgres.outbox import Outbox
 from recgate_postgres.scram import PLAIN, PLUS, ServerExchange
-from recgate_postgres.startup import MAX_STARTUP, Startup, parse_startup
+from recgate_postgres.startup import MAX_STARTUP, Startup, parse_startup, route_details
 
 __all__ = ["Entrance"]
 
@@ -273,10 +273,4 @@ class Entrance:
     def _route(self) -> _Step:
         startup = self.startup
         assert startup is not None
-        details = {"database": startup.database, "protocol": f"3.{startup.minor}"}
-        application = startup.parameters.get(b"application_name")
-        if application:
-            details["application_name"] = decode(application, "utf-8")
-        if startup.replication:
-            details["replication"] = "yes"
-        return Route(self.target, details)
+        return Route(self.target, route_details(startup))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from recgate.errors import AccessDenied
 from recgate.sansio.frames import Request
 
 __all__ = ["PostgresListener", "PostgresTarget"]
@@ -37,9 +39,29 @@ class PostgresTarget(BaseModel):
         """Whether a request that needs an allow of its own has it."""
         return request.kind == "replication" and self.replication
 
-    def opens(self, database: str) -> bool:
-        """Whether a client may name this database."""
-        return self.databases == "*" or database in self.databases
+    def database_for(self, asked: str, target: str, *names: str) -> str:
+        """Give the database to open: the target's own unless the client names another that is open to it.
+
+        `names` are what a client's library puts there by itself: the login name, or the target within it.
+
+        Raises:
+            AccessDenied: it is not open (3D000).
+        """
+        if asked in ("", target, self.database, *names):
+            return self.database
+        if self.databases == "*" or asked in self.databases:
+            return asked
+        reason = f'database "{asked[:63]}" is not open on {target}: its options.databases does not list it'
+        raise AccessDenied(reason, code="3D000")
+
+    def settle(self, target: str, details: Mapping[str, str]) -> Mapping[str, str]:
+        """Say which database will be opened. Raises `AccessDenied`, also for replication that is not open."""
+        if details.get("replication") and not self.replication:
+            reason = f"replication is not open on {target}: its options.replication does not say so"
+            raise AccessDenied(reason, code="42501")
+        login = details.get("login", "")
+        database = self.database_for(details.get("database", ""), target, login)
+        return {**details, "database": database}
 
 
 class PostgresListener(BaseModel):

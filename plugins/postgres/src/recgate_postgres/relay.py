@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from recgate.decisions import Decision
-from recgate.errors import LocalProtocolError, RemoteProtocolError
+from recgate.errors import AccessDenied, LocalProtocolError, RemoteProtocolError
 from recgate.model import ConnectionInfo, TargetInfo
 from recgate.sansio.asks import (
     NEED_DATA,
@@ -38,7 +38,7 @@ from recgate_postgres.names import Names
 from recgate_postgres.options import PostgresListener, PostgresTarget
 from recgate_postgres.outbox import Outbox
 from recgate_postgres.refusals import Refusals, error_text
-from recgate_postgres.startup import Startup, choose_database
+from recgate_postgres.startup import Startup, route_details
 from recgate_postgres.target_login import Account, TargetLogin
 
 __all__ = ["PostgresRelay"]
@@ -237,10 +237,11 @@ class PostgresRelay:
         startup, target, options = self._startup, routed.target, routed.target.options
         assert self._entrance is not None
         assert isinstance(options, PostgresTarget)
-        if startup.replication and not options.replication:
-            reason = f"replication is not open on {target.name}: its options.replication does not say so"
-            raise RemoteProtocolError(reason, hint=INSUFFICIENT_PRIVILEGE)
-        database = choose_database(startup, self._entrance.target, target.name, options)
+        try:
+            # The core has settled this already, for the recording; what is opened is asked of the same words.
+            database = options.settle(target.name, route_details(startup))["database"]
+        except AccessDenied as exc:
+            raise RemoteProtocolError(str(exc), hint=_sqlstate(exc.code)) from None
         if not routed.credential.username:
             raise RemoteProtocolError(f"the credential of {target.name} names no user", hint="58000")
         parameters = {b"user": routed.credential.username.encode(), b"database": database.encode()}

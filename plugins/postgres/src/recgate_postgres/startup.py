@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from recgate.errors import RemoteProtocolError
-from recgate_postgres.options import PostgresTarget
+from recgate_postgres.encodings import decode
 
-__all__ = ["MAX_STARTUP", "NEWEST_MINOR", "Startup", "choose_database", "parse_startup"]
+__all__ = ["MAX_STARTUP", "NEWEST_MINOR", "Startup", "parse_startup", "route_details"]
 
 MAX_STARTUP: Final = 10_000  # the server's own MAX_STARTUP_PACKET_LENGTH
 NEWEST_MINOR: Final = 2
@@ -72,16 +72,15 @@ def parse_startup(body: bytes) -> Startup:
     return Startup(spoken, user, database, wanted, spoken != minor or bool(unknown), unknown, parameters)
 
 
-def choose_database(startup: Startup, login_target: str, target: str, options: PostgresTarget) -> str:
-    """Give the database to open: the target's own unless the client names another that is open to it.
-
-    Raises:
-        RemoteProtocolError: it is not (3D000).
-    """
-    asked = startup.database
-    if asked in ("", startup.user, login_target, target, options.database):
-        return options.database
-    if options.opens(asked):
-        return asked
-    reason = f'database "{asked[:63]}" is not open on {target}: its options.databases does not list it'
-    raise RemoteProtocolError(reason, hint="3D000")
+def route_details(startup: Startup) -> dict[str, str]:
+    """Give what a client's start-up says of where it wants to go and how, for policy and recording."""
+    details = {"database": startup.database, "login": startup.user, "protocol": f"3.{startup.minor}"}
+    application = startup.parameters.get(b"application_name")
+    if application:
+        details["application_name"] = decode(application, "utf-8")
+    options = startup.parameters.get(b"options")
+    if options:
+        details["options"] = decode(options, "utf-8")  # settings of the session that no statement shows
+    if startup.replication:
+        details["replication"] = "yes"
+    return details
