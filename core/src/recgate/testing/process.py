@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, cast
+from typing import Any, Final, Self, cast
 
 import yaml
 
@@ -43,7 +43,7 @@ class GatewayProcess:
         gateway = {"name": "gate-test", "data_dir": str(self.data_dir), **given}
         self.config_file.write_text(yaml.safe_dump({**config, "gateway": gateway}))
 
-    def __enter__(self) -> GatewayProcess:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
