@@ -21,7 +21,8 @@ help: ## list the words
 .PHONY: install
 install: $(STAMP)/install ## make .venv with the core and every plugin, editable
 
-$(STAMP)/venv: .ci/python
+# Which Python it has is settled when it is made; `make clean` lets it be chosen anew.
+$(STAMP)/venv:
 	python=$$(.ci/python); $$python -m venv $(VENV)
 	mkdir -p $(STAMP)
 	touch $@
