@@ -39,6 +39,8 @@ class PasswordServer:
                 config=None,
                 server_factory=lambda: _Server(self),
                 server_host_keys=[str(self.host_key)],
+                # As OpenSSH's: a global request in one breath with the success of the login.
+                send_server_host_keys=True,
                 process_factory=_process,
                 gss_host=None,
             )

@@ -12,7 +12,9 @@ import trio
 
 from plugins.ssh.tests.gate import Gate, open_gate
 from recgate.model import Credential, Secret, TargetInfo
+from recgate_ssh import driver
 from recgate_ssh.options import SshTargetOptions
+from recgate_ssh.wire import target_leg
 from tests.peers.sshd import Sshd, free_port, keygen
 from tests.peers.sshserver import PasswordServer
 
@@ -233,3 +235,17 @@ async def test_a_hostile_target_costs_a_line_and_no_memory(gate: Gate, says: byt
 
 def subprocess_run(line: list[str]) -> None:
     subprocess.run(line, check=True, capture_output=True)
+
+
+async def test_a_target_that_leaves_right_after_the_login_ends_the_session(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+):
+    async def connect(link: Any, sock: Any, spawn: Any) -> None:
+        await target_leg.connect(link, sock, spawn)
+        link.abort()
+
+    monkeypatch.setattr(driver, "connect", connect)
+    done = await gate.ssh("true")
+
+    assert done.returncode == 255
+    assert (await gate.sealed()).reason == "connection-lost: target: closed right after the login"

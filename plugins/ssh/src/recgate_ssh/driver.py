@@ -37,7 +37,7 @@ from recgate_ssh.options import SshListenerOptions, SshTargetOptions
 from recgate_ssh.passage import Leg, Passage
 from recgate_ssh.wire.client_leg import ClientLink, client_options, host_key_stamp
 from recgate_ssh.wire.link import Link
-from recgate_ssh.wire.target_leg import connect, target_options
+from recgate_ssh.wire.target_leg import TargetLink, connect, target_options
 from recgate_ssh.wire.transport import SocketTransport
 
 __all__ = ["SshDriver"]
@@ -201,8 +201,10 @@ class Visit:
             settings = target_options(info.host, info.port, session.credential, username, known)
         except ValueError as exc:
             raise UpstreamFailed(f"{info.name}: {exc}") from None
-        leg = Leg(self._passage, UPSTREAM)
-        self._passage.links[UPSTREAM] = await connect(self._loop, sock, settings, leg, info.name, self._spawn)
+        link = TargetLink(self._loop, settings, Leg(self._passage, UPSTREAM), info.name)
+        # Known before it is logged in: sshd's next message (its host keys) comes with its consent, in one read.
+        self._passage.links[UPSTREAM] = link
+        await connect(link, sock, self._spawn)
 
     # -- while it lives --------------------------------------------------------------------------------
 

@@ -98,6 +98,8 @@ class Passage:
     def go(self) -> None:
         """The target is reached: let what waits cross."""
         self.ready = True
+        if not self.links[UPSTREAM].up:
+            self.lost(UPSTREAM, "closed right after the login")  # and nobody was told while it was logging in
         self._release()
 
     def refuse(self, reason: str) -> None:

@@ -74,20 +74,12 @@ def _matched(known_hosts: bytes) -> Any:
     return parsed.match
 
 
-async def connect(
-    loop: Any,
-    sock: socket.socket,
-    options: asyncssh.SSHClientConnectionOptions,
-    events: LinkEvents,
-    name: str,
-    spawn: Spawn,
-) -> TargetLink:
+async def connect(link: TargetLink, sock: socket.socket, spawn: Spawn) -> None:
     """Log in to a target over a connected socket. The caller sets the deadline and closes the socket.
 
     Raises `UpstreamFailed`. Cancelled or failed, the connection is aborted.
     """
-    link = TargetLink(loop, options, events, name)
-    transport = SocketTransport(sock, link, spawn)
+    name, transport = link.name, SocketTransport(sock, link, spawn)
     spawn(transport.run)
     done = False
     try:
@@ -97,7 +89,7 @@ async def connect(
     except asyncssh.HostKeyNotVerifiable as exc:
         raise UpstreamFailed(exc.reason) from None
     except asyncssh.PermissionDenied:
-        raise UpstreamFailed(f"{name} did not accept the credential for {options.username!r}") from None
+        raise UpstreamFailed(f"{name} did not accept the credential for {link.account!r}") from None
     except asyncssh.ConnectionLost:
         raise UpstreamFailed(f"{name} closed the connection during its SSH handshake") from None
     except Exception as exc:  # noqa: BLE001 - whatever asyncssh stumbled over, it is the target that sent it
@@ -105,11 +97,10 @@ async def connect(
     finally:
         if not done:
             link.abort()
-    return link
 
 
 class TargetLink(Link, SSHClientConnection):
-    """The connection to a target."""
+    """The connection to a target; `name` is the target's, `account` the one to log in to there."""
 
     def __init__(
         self, loop: Any, options: asyncssh.SSHClientConnectionOptions, events: LinkEvents, name: str
@@ -118,7 +109,8 @@ class TargetLink(Link, SSHClientConnection):
         SSHClientConnection.__init__(self, loop, options, wait="auth")
         self.start_link(events)
         self.waiter: Any = options.waiter
-        self._name = name
+        self.name = name
+        self.account: str = options.username
 
     def _connection_made(self) -> None:
         super()._connection_made()
@@ -137,17 +129,17 @@ class TargetLink(Link, SSHClientConnection):
         try:
             key = asyncssh.public_key.decode_ssh_public_key(key_data)
         except asyncssh.KeyImportError:
-            return f"{self._name} shows a host certificate that is not trusted ({why})"
+            return f"{self.name} shows a host certificate that is not trusted ({why})"
         shown = f"{key.algorithm.decode()} {fingerprint(key)}"
         if key in self._revoked_host_keys:
-            return f"{self._name} shows a revoked host key: {shown}. It may be an impostor"
+            return f"{self.name} shows a revoked host key: {shown}. It may be an impostor"
         if self._trusted_host_keys or self._trusted_ca_keys:
             return (
-                f"the host key of {self._name} has changed to {shown}. It may be an impostor; if it is not, "
+                f"the host key of {self.name} has changed to {shown}. It may be an impostor; if it is not, "
                 f'replace its host_key in the configuration by "{key_line(key)}"'
             )
         return (
-            f"the host key of {self._name} is not known: {shown}. If that is the target's, add to its options: "
+            f"the host key of {self.name} is not known: {shown}. If that is the target's, add to its options: "
             f'host_key: "{key_line(key)}"'
         )
 
