@@ -102,7 +102,7 @@ class Idp:
     async def scram_keys(self, login: object, connection: object) -> None:
         return None
 
-    async def still_valid(self, principal: object) -> bool:
+    async def current(self, principal: object) -> object:
         return False
 
     async def lookup(self, name: str) -> Principal | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import trio
@@ -123,7 +124,9 @@ async def rest(stream: trio.SocketStream) -> bytes:
 
 
 @asynccontextmanager
-async def house(tmp_path: Path, **changes: object) -> AsyncIterator[House]:
+async def house(
+    tmp_path: Path, extra: Mapping[str, ModuleType] | None = None, **changes: object
+) -> AsyncIterator[House]:
     people, vault = sharedplugin.AUTHENTICATOR, vaultplugin.VAULT
     people.__init__()
     vault.__init__()
@@ -134,7 +137,8 @@ async def house(tmp_path: Path, **changes: object) -> AsyncIterator[House]:
         target.port = listener.socket.getsockname()[1]
         path = tmp_path / "recgate.yaml"
         write(path, target.port, **changes)
-        registry = Registry(extra={"line": lineplugin, "shared": sharedplugin, "test": vaultplugin})
+        plugins = {"line": lineplugin, "shared": sharedplugin, "test": vaultplugin, **(extra or {})}
+        registry = Registry(extra=plugins)
         config = configuration.load(path, registry)
         registry.bind(config)
         gateway = Gateway(config, registry, path=path)

@@ -29,7 +29,7 @@ class TlsDoor(FakeDoor):
         super().__init__(target)
         self.certificate = certificate
 
-    def server_tls(self, alpn: tuple[str, ...]) -> ssl.SSLContext:
+    def server_tls(self, alpn: tuple[str, ...], *, ask_certificate: bool = False) -> ssl.SSLContext:
         return self.certificate.context(alpn)
 
     def server_binding(self) -> bytes:

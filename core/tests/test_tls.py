@@ -165,7 +165,7 @@ def client_credential(key, authority: GatewayKeys) -> Credential:
 
 
 def test_a_leased_client_certificate_is_shown_and_leaves_no_file(keys, stranger):
-    server = shown(keys, client_ca=stranger.ca_file)
+    server = shown(keys, client_ca=stranger.ca_file.read_text())
     server.verify_mode = ssl.CERT_REQUIRED
     credential = client_credential(ec.generate_private_key(ec.SECP256R1()), stranger)
     descriptors = len(list(Path("/proc/self/fd").iterdir()))
@@ -179,7 +179,7 @@ def test_a_leased_client_certificate_is_shown_and_leaves_no_file(keys, stranger)
 
 
 def test_client_certificates_are_optional_for_a_listener(keys, stranger):
-    far, _ = handshake(shown(keys, client_ca=stranger.ca_file), asked("require"))
+    far, _ = handshake(shown(keys, client_ca=stranger.ca_file.read_text()), asked("require"))
 
     assert far.getpeercert(binary_form=True) is None
 
@@ -214,8 +214,9 @@ def test_files_that_are_none_are_named(keys, tmp_path):
 
     with pytest.raises(UpstreamFailed, match=r"empty: holds no certificates to verify the target with"):
         client_context("verify-full", ca=tmp_path / "empty")
-    with pytest.raises(ConfigurationError, match=r"empty: holds no certificates"):
-        shown(keys, client_ca=tmp_path / "empty")
+    for nonsense in ("nonsense", "\u0663"):
+        with pytest.raises(ConfigurationError, match="the client authorities are no certificates"):
+            shown(keys, client_ca=nonsense)
     with pytest.raises(ConfigurationError, match="does not load with the key"):
         server_context(tmp_path / "absent", keys.certificate_key_file)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from functools import cached_property
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -13,6 +14,8 @@ from recgate.tls import channel_binding, server_context
 
 __all__ = ["ServerCertificate"]
 
+MAX_CONTEXTS: Final = 32  # kept; configurations have a few
+
 
 class ServerCertificate:
     """One certificate in force. A reload makes a new one; connections keep the one they began with."""
@@ -20,6 +23,7 @@ class ServerCertificate:
     def __init__(self, keys: GatewayKeys) -> None:
         self._keys = keys
         self._contexts: dict[tuple[str, ...], ssl.SSLContext] = {}
+        self._asking: dict[tuple[tuple[str, ...], str], ssl.SSLContext] = {}
 
     def context(self, alpn: tuple[str, ...] = ()) -> ssl.SSLContext:
         """Give the server context that selects from `alpn`, made once. Raises `ConfigurationError`."""
@@ -28,6 +32,17 @@ class ServerCertificate:
                 self._keys.certificate_file, self._keys.certificate_key_file, alpn=alpn
             )
         return self._contexts[alpn]
+
+    def asking_context(self, alpn: tuple[str, ...], authorities: str) -> ssl.SSLContext:
+        """Give one that asks clients for a certificate of `authorities` (PEM). Raises `ConfigurationError`."""
+        key = (alpn, authorities)
+        if key not in self._asking:
+            if len(self._asking) >= MAX_CONTEXTS:  # authorities come from the configuration, which reloads
+                self._asking.clear()
+            self._asking[key] = server_context(
+                self._keys.certificate_file, self._keys.certificate_key_file, alpn=alpn, client_ca=authorities
+            )
+        return self._asking[key]
 
     @cached_property
     def binding(self) -> bytes:

@@ -17,10 +17,9 @@ import structlog
 import trio
 
 from recgate.decisions import Effect
-from recgate.dispatch import deny_overrides, first_answer, pipeline
+from recgate.dispatch import deny_overrides, pipeline
 from recgate.errors import (
     AccessDenied,
-    AuthenticationFailed,
     LocalProtocolError,
     RecgateError,
     RecordingFailed,
@@ -28,22 +27,14 @@ from recgate.errors import (
     VaultFailed,
 )
 from recgate.ids import new_session_id
-from recgate.metrics import LOGIN_SECONDS, LOGINS
-from recgate.model import (
-    BearerEvidence,
-    ConnectionInfo,
-    Evidence,
-    LoginName,
-    PasswordEvidence,
-    Principal,
-    ScramEvidence,
-    ScramKeys,
-    TargetInfo,
-)
-from recgate.providers import Lease, Settling, Vault
+from recgate.metrics import LOGIN_SECONDS
+from recgate.model import ConnectionInfo, Evidence, Principal, ScramKeys, TargetInfo
+from recgate.providers import Challenge, Lease, Settling, Vault
 from recgate.sansio.asks import Denied, LoggedIn
 from recgate.sansio.frames import Request
 from recgate.session import Session
+from recgate.signin import SignIn
+from recgate.stepup import unmet
 
 if TYPE_CHECKING:
     from recgate.config import TargetSettings
@@ -53,13 +44,6 @@ __all__ = ["Door"]
 
 REVOKE_TIMEOUT: Final = 10.0  # seconds for the shielded revocation at a session's end
 RENEW_PAUSE: Final = 0.05  # seconds between renewals at least, whatever a vault says of its leases
-LOGIN_TIMEOUT: Final = 15.0  # seconds for the authenticators to answer
-GUESSABLE: Final = (
-    PasswordEvidence,
-    BearerEvidence,
-    ScramEvidence,
-)  # keys and certificates cannot be guessed
-
 
 log = structlog.get_logger("recgate.door")
 
@@ -84,77 +68,30 @@ class Door:
 
     # -- who -------------------------------------------------------------------------------------------
 
+    @property
+    def signing_in(self) -> SignIn:
+        """How somebody proves who they are on this connection, as it is now."""
+        return SignIn(self.gateway, self.connection)
+
     async def login(self, name: str, evidence: Evidence) -> LoggedIn:
         """Say who this is. Raises `AuthenticationFailed`, whose text is for the audit trail only."""
-        login = LoginName.parse(name)
-        guessable = isinstance(evidence, GUESSABLE)
-        guard, host = self.gateway.guard, self.connection.peer_host
-        if guessable and (wait := guard.wait(host, login.claimed, trio.current_time())) > 0:
-            raise self._failed(login, f"too many failures: heard again in {wait:.0f} s", "throttled")
-        try:
-            with trio.fail_after(LOGIN_TIMEOUT):
-                principal = await first_answer(
-                    self.gateway.registry.authenticators,
-                    lambda each: each.authenticate(login, evidence, self.connection),
-                )
-            if principal is None:
-                raise AuthenticationFailed("no identity source knows this credential")
-            if login.claimed and login.claimed != principal.name:
-                raise AuthenticationFailed(
-                    "the credential belongs to somebody other than the login name claims"
-                )
-            if principal.expires is not None and principal.expires <= time.time():
-                raise AuthenticationFailed("the credential has expired")
-        except trio.TooSlowError:
-            raise self._failed(login, "the identity source did not answer in time", "error") from None
-        except AuthenticationFailed as exc:
-            if guessable:
-                guard.failed(host, login.claimed, trio.current_time())
-            raise self._failed(login, str(exc), "failed") from None
-        guard.succeeded(host, login.claimed, trio.current_time())
-        LOGINS.labels(self.connection.protocol, "ok").inc()
-        return LoggedIn(principal, login.target)
+        return await self.signing_in.login(name, evidence)
 
     async def recognises(self, name: str, evidence: Evidence) -> bool:
-        """Whether an identity source would take this key or certificate. Proves, counts and audits nothing.
-
-        An SSH client asks before it signs; a no then costs it nothing, and no failed login is written down for
-        every key that happens to be in its agent.
-        """
-        login = LoginName.parse(name)
-        with trio.move_on_after(LOGIN_TIMEOUT):
-            try:
-                principal = await first_answer(
-                    self.gateway.registry.authenticators,
-                    lambda each: each.authenticate(login, evidence, self.connection),
-                )
-            except AuthenticationFailed:
-                return False
-            return principal is not None
-        return False
+        """Whether an identity source would take this key or certificate. Proves, counts and audits nothing."""
+        return await self.signing_in.recognises(name, evidence)
 
     async def scram_keys(self, name: str) -> ScramKeys:
         """Give the keys that may prove `name`. Raises `AuthenticationFailed` if no source keeps such keys."""
-        login = LoginName.parse(name)
-        with trio.move_on_after(LOGIN_TIMEOUT):
-            keys = await first_answer(
-                self.gateway.registry.authenticators, lambda each: each.scram_keys(login, self.connection)
-            )
-            if keys is not None:
-                return keys
-        raise self._failed(login, "no identity source keeps SCRAM keys", "error")
+        return await self.signing_in.scram_keys(name)
 
-    def _failed(self, login: LoginName, reason: str, outcome: str) -> AuthenticationFailed:
-        LOGINS.labels(self.connection.protocol, outcome).inc()
-        self.gateway.audit.emit(
-            "login.failed",
-            protocol=self.connection.protocol,
-            source=self.connection.peer,
-            claimed=login.claimed[:200],
-            target=login.target[:200],
-            reason=reason,
-        )
-        return AuthenticationFailed(reason)
+    async def challenge(self, name: str) -> Challenge | None:
+        """Begin what a person does elsewhere to prove who they are; None if no source offers it."""
+        return await self.signing_in.challenge(name)
+
+    async def answered(self, name: str, challenge: Challenge) -> LoggedIn:
+        """Wait until a challenge is met. Raises `AuthenticationFailed`."""
+        return await self.signing_in.answered(name, challenge)
 
     def could_open(self, who: LoggedIn) -> bool:
         """Whether `open` would be allowed as far as the target's `allow:` says. Decides nothing."""
@@ -226,6 +163,9 @@ class Door:
             raise AccessDenied(
                 f'no {self.connection.protocol} target "{who.target[:63]}" is open to you: see `recgate targets`'
             )
+        if missing := unmet(settings.require, who.principal, time.time()):
+            self._denied(who, missing)
+            raise AccessDenied(f"{settings.info.name}: {missing}", rule="require")
         return settings
 
     def _record_from_now(
@@ -332,9 +272,14 @@ class Door:
 
     # -- TLS of this connection -------------------------------------------------------------------------
 
-    def server_tls(self, alpn: tuple[str, ...]) -> ssl.SSLContext:
-        """The context of this gateway's certificate, for the client side."""
-        return self.gateway.certificate.context(alpn)
+    def server_tls(self, alpn: tuple[str, ...], *, ask_certificate: bool = False) -> ssl.SSLContext:
+        """The context of this gateway's certificate, for the client side.
+
+        With `ask_certificate` clients are asked for theirs. Raises `AuthenticationFailed` if no source knows any.
+        """
+        if not ask_certificate:
+            return self.gateway.certificate.context(alpn)
+        return self.gateway.certificate.asking_context(alpn, self.signing_in.client_authorities())
 
     def server_binding(self) -> bytes:
         """The `tls-server-end-point` channel binding of this gateway's certificate (RFC 5929 §4.1)."""
@@ -348,10 +293,15 @@ class Door:
         return await self.dial_for(self.session.target)
 
     async def dial_for(self, info: TargetInfo) -> socket.socket:
-        """Connect to a target. Raises `UpstreamFailed`."""
+        """Connect to a target, by its way if it has one. Raises `UpstreamFailed`."""
         limit = self.gateway.config.limits.dial_timeout
+        way = self.gateway.ways.get(info.via) if info.via else None
+        if info.via and way is None:
+            raise UpstreamFailed(f"{info.name}: no plugin leads there `via: {info.via}`")
         try:
             with trio.fail_after(limit):
+                if way is not None:
+                    return await way.dial(info)
                 stream = await trio.open_tcp_stream(info.host, info.port)
         except trio.TooSlowError:
             raise UpstreamFailed(

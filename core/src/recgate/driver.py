@@ -12,11 +12,13 @@ from pydantic import BaseModel
 
 from recgate.door import Door
 from recgate.model import ConnectionInfo, Evidence
+from recgate.providers import Challenge
 from recgate.sansio.asks import LoggedIn
 from recgate.session import Session
 
 __all__ = ["DriverSession"]
 
+AFTER_CHALLENGE: Final = 20.0  # seconds for the rest of the handshake once a person has come back
 FAREWELL: Final = 5.0  # seconds for a driver to end a session that was ended from outside
 
 
@@ -50,6 +52,19 @@ class DriverSession:
     async def recognises(self, name: str, evidence: Evidence) -> bool:
         """Whether it is worth the client's while to sign with this key. Proves and audits nothing."""
         return await self._door.recognises(name, evidence)
+
+    async def challenge(self, name: str) -> Challenge | None:
+        """Begin what a person does elsewhere to prove who they are; None if no identity source offers it."""
+        return await self._door.challenge(name)
+
+    async def answered(self, name: str, challenge: Challenge) -> LoggedIn:
+        """Wait until a challenge is met, for longer than a handshake takes. Raises `AuthenticationFailed`."""
+        before = self._deadline.deadline
+        self._deadline.deadline = float("inf")  # the challenge has a limit of its own
+        try:
+            return await self._door.answered(name, challenge)
+        finally:
+            self._deadline.deadline = max(before, trio.current_time() + AFTER_CHALLENGE)
 
     async def open(self, who: LoggedIn, details: Mapping[str, str]) -> Session:
         """Decide on access, open the recording, lease the credential (in `Session.credential`).

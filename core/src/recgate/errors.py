@@ -66,7 +66,14 @@ class AccessDenied(RecgateError):
 
 
 class AuthenticationFailed(RecgateError):
-    """No authenticator vouched for the evidence. The reason goes to the audit trail, not to the client."""
+    """No authenticator vouched for the evidence. The reason goes to the audit trail, not to the client.
+
+    `tell` is what the client may hear besides: what to do next, and nothing that helps somebody who guesses.
+    """
+
+    def __init__(self, reason: str, *, tell: str = "") -> None:
+        super().__init__(reason[:MAX_REASON])
+        self.tell = tell
 
 
 class UpstreamFailed(RecgateError):

@@ -24,14 +24,15 @@ from recgate.config import Configuration, JsonlSettings, ListenerSettings
 from recgate.control import ControlSocket
 from recgate.door import Door
 from recgate.driver import DriverSession
-from recgate.errors import ConfigurationError
+from recgate.errors import AccessDenied, ConfigurationError
 from recgate.guard import LoginGuard
 from recgate.keys import GatewayKeys
 from recgate.listener import Listener
 from recgate.metrics import BYTES, SESSIONS, SESSIONS_LIVE
 from recgate.metricspage import serve_metrics
-from recgate.model import ConnectionInfo
+from recgate.model import ConnectionInfo, Voucher
 from recgate.plugins import Registry
+from recgate.providers import Service
 from recgate.pump import Pump
 from recgate.readiness import Readiness
 from recgate.recording.service import RecordingService
@@ -81,6 +82,8 @@ class Gateway:
         self.recording.recovered = self._recovered
         self.readiness = Readiness()
         self.live: dict[str, Session] = {}
+        self.news = trio.Event()
+        self.ways = registry.ways(self)
         self.bound: list[Bound] = []
         self._stopping = trio.Event()
         self._emptied: trio.Event | None = None
@@ -154,8 +157,12 @@ class Gateway:
             provider.driver(
                 settings.options
             )  # loads what it is made of now, and not when somebody is waiting
-        listener = Listener(settings, _Serving(self, settings).connection)
+        kind = self.registry.services.get(settings.protocol)
+        service = kind.service(self, settings) if kind is not None else None
+        listener = Listener(settings, _Serving(self, settings, service).connection)
         host, port = await listener.bind()
+        if service is not None:
+            nursery.start_soon(service.run)
         self.bound.append(Bound(settings.protocol, host, port, settings.tls))
         nursery.start_soon(listener.run)
         return listener
@@ -233,6 +240,37 @@ class Gateway:
     def _recovered(self, session: str, outcome: Mapping[str, object]) -> None:
         self.audit.emit("session.recovered", session=session, **outcome)
 
+    def recheck(self) -> None:
+        """Judge every live session now: an identity source has learnt that something was taken back."""
+        self.news.set()
+
+    async def carry(self, sock: socket.socket, source: str, voucher: Voucher) -> None:
+        """Serve the far end of a tunnel as its target's protocol, until it is over. Takes `sock`, non-blocking.
+
+        `source` is the `host:port` that the tunnel's client comes from. The same listener options, limits and door
+        as for everybody else; only the question who this is has been answered, for one target.
+
+        Raises:
+            AccessDenied: there is no such target.
+        """
+        target = self.config.targets.get(voucher.target)
+        provider = self.registry.protocols.get(target.info.protocol) if target is not None else None
+        if target is None or provider is None:
+            sock.close()
+            raise AccessDenied(f'no target "{voucher.target[:63]}" is open to you: see `recgate targets`')
+        protocol = target.info.protocol
+        own = next((each for each in self.config.listeners if each.protocol == protocol), None)
+        settings = ListenerSettings(
+            protocol, "", 0, "allow", own.options if own is not None else provider.listener_options()
+        )
+        info = ConnectionInfo(
+            protocol, "tunnel", source, tls_mode="allow", loopback=_is_loopback(source), voucher=voucher
+        )
+        try:
+            await _Serving(self, settings).converse(sock, info, lambda: None)
+        finally:
+            sock.close()
+
     def find(self, prefix: str) -> Session | None:
         """The one live session whose id begins with `prefix`, or None."""
         found = (
@@ -249,6 +287,7 @@ class _Serving:
 
     gateway: Gateway
     settings: ListenerSettings
+    service: Service | None = None
     _metrics: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -264,6 +303,17 @@ class _Serving:
         info = ConnectionInfo(
             self.settings.protocol, local, peer, tls_mode=self.settings.tls, loopback=_is_loopback(peer)
         )
+        if self.service is not None:
+            try:
+                await self.service.serve(sock, info, admitted)
+            except Exception as exc:  # no session, and the same boundary
+                log.error("connection.crashed", peer=peer, protocol=info.protocol, exc_info=exc)
+            return
+        await self.converse(sock, info, admitted)
+
+    async def converse(self, sock: socket.socket, info: ConnectionInfo, admitted: Callable[[], None]) -> None:
+        """Speak a protocol on a connection to its end."""
+        peer = info.peer
         door = Door(self.gateway, info, admitted)
         reason, facts = "error", {}
         try:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import click
 
     from recgate.config import Configuration
+    from recgate.gateway import Gateway
     from recgate.providers import (
         Authenticator,
         Catalog,
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
         RecordingStore,
         Routes,
         SearchIndex,
+        ServiceProvider,
         SettingsModel,
         Stage,
         Vault,
+        Way,
     )
     from recgate.session import Session
 
@@ -53,6 +56,14 @@ def recgate_protocols() -> Iterable[ProtocolProvider]:  # type: ignore[empty-bod
     """Give the protocols: relay or driver factory, option models, transcriber, view.
 
     Called at start. Two plugins that give one protocol name are refused.
+    """
+
+
+@hookspec
+def recgate_services() -> Iterable[ServiceProvider]:  # type: ignore[empty-body]
+    """Give the kinds of listener that lead to no target: `protocol: https`.
+
+    Called at start. Two plugins that give one name, or a protocol's, are refused.
     """
 
 
@@ -107,5 +118,13 @@ def recgate_commands() -> Iterable[click.Command]:  # type: ignore[empty-body]
 
 
 @hookspec
-def recgate_routes() -> Iterable[Routes]:  # type: ignore[empty-body]
-    """Give pages and API routes. Called when the `api` plugin starts."""
+def recgate_ways(gateway: Gateway) -> Iterable[Way]:  # type: ignore[empty-body]
+    """Give the ways that targets may take by `via:`. Called once, when the gateway starts; kept over a reload."""
+
+
+@hookspec
+def recgate_routes(gateway: Gateway) -> Iterable[Routes]:  # type: ignore[empty-body]
+    """Give pages and API routes. Called once, when a listener of the `api` plugin starts; kept over a reload.
+
+    `gateway.config` and `gateway.registry` are the ones in force at the time of a request.
+    """

@@ -24,6 +24,8 @@ __all__ = [
     "Secret",
     "TargetInfo",
     "TlsCertificateEvidence",
+    "Voucher",
+    "VoucherEvidence",
 ]
 
 # A target's name travels as SSH user name, PostgreSQL role, host label and path part: the safe common subset.
@@ -69,7 +71,11 @@ class Principal:
     """The authenticated identity acting: (issuer, subject) is who; name and groups are what rules speak of.
 
     `expires` is wall-clock seconds after which the session ends, `credential_id` names the token, key or
-    certificate that proved it (never the secret), so that a revocation finds its sessions.
+    certificate that proved it (never the secret), so that a revocation finds its sessions. `source` is the name of
+    the authenticator that proved it, which is asked again while its sessions live.
+
+    How it was proven, as far as the source knows: `acr` and `amr` (OpenID Connect Core §2, RFC 8176), and
+    `auth_time`, wall-clock seconds of the sign-in itself. A target may demand them (step-up, RFC 9470).
     """
 
     issuer: str
@@ -79,11 +85,32 @@ class Principal:
     method: str = ""
     credential_id: str = ""
     expires: float | None = None
+    source: str = ""
+    acr: str = ""
+    amr: frozenset[str] = frozenset()
+    auth_time: float | None = None
+
+    @property
+    def proven_by(self) -> str:
+        """The authenticator that stands for it: `source`, or the issuer where the source is called that."""
+        return self.source or self.issuer
+
+
+@dataclass(frozen=True, slots=True)
+class Voucher:
+    """What a tunnel knows before the protocol inside it begins: who dug it, and the one target it leads to."""
+
+    principal: Principal
+    target: str
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionInfo:
-    """The client's transport as authenticators and audit see it. Addresses are `host:port` text."""
+    """The client's transport as authenticators and audit see it. Addresses are `host:port` text.
+
+    With a `voucher` the client has proven itself to the tunnel that carries this connection: the protocol asks for
+    nothing more and gives `VoucherEvidence`.
+    """
 
     protocol: str
     listener: str
@@ -91,6 +118,7 @@ class ConnectionInfo:
     tls: bool = False
     tls_mode: str = "require"  # the listener's: require, allow or off
     loopback: bool = False
+    voucher: Voucher | None = None
 
     @property
     def peer_host(self) -> str:
@@ -168,6 +196,11 @@ class ScramEvidence:
     credential_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class VoucherEvidence:
+    """The connection's own voucher. Says nothing by itself: the door looks at `ConnectionInfo.voucher`."""
+
+
 Evidence = (
     PasswordEvidence
     | PublicKeyEvidence
@@ -175,12 +208,16 @@ Evidence = (
     | TlsCertificateEvidence
     | BearerEvidence
     | ScramEvidence
+    | VoucherEvidence
 )
 
 
 @dataclass(frozen=True, slots=True)
 class TargetInfo:
-    """A configured destination as a relay or driver sees it. `options` is the protocol's own frozen model."""
+    """A configured destination as a relay or driver sees it. `options` is the protocol's own frozen model.
+
+    `via` names the way there, where a plain connection does not lead to it (`agent`).
+    """
 
     name: str
     protocol: str
@@ -188,6 +225,7 @@ class TargetInfo:
     port: int
     options: object
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    via: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,16 +14,23 @@ from recgate.sansio.frames import Frame, Request
 from recgate.sansio.relay import Relay
 
 if TYPE_CHECKING:
+    import socket
+
     from recgate.audit import AuditEvent
+    from recgate.config import ListenerSettings
     from recgate.driver import DriverSession
+    from recgate.gateway import Gateway
     from recgate.session import Session
     from recgate.transcript.entries import Entry, Transcriber
 
 __all__ = [
     "Authenticator",
     "Catalog",
+    "Challenge",
+    "ClientAuthorities",
     "Directory",
     "Driver",
+    "Interactive",
     "Lease",
     "Masker",
     "Observer",
@@ -31,15 +38,19 @@ __all__ = [
     "PolicyRequest",
     "ProtocolProvider",
     "RecordingStore",
+    "Routes",
     "SearchHit",
     "SearchIndex",
     "SearchQuery",
+    "Service",
+    "ServiceProvider",
     "SessionFilter",
     "SessionRow",
     "SettingsModel",
     "Settling",
     "Stage",
     "Vault",
+    "Way",
 ]
 
 
@@ -89,6 +100,55 @@ class ProtocolProvider:
     default_listener_tls: str = "require"
 
 
+class Service(Protocol):
+    """What answers on a listener that no session runs through: the HTTPS of the API and the console."""
+
+    async def run(self) -> None:
+        """Do what the service does besides connections, for as long as its listener is open.
+
+        Started before the first connection and cancelled with the listener; an exception ends the gateway.
+        """
+        ...
+
+    async def serve(
+        self, sock: socket.socket, connection: ConnectionInfo, admitted: Callable[[], None]
+    ) -> None:
+        """Serve one accepted connection, a non-blocking socket that the core closes afterwards.
+
+        Call `admitted` once somebody has proven who they are. TLS is the service's to begin, and so is the
+        handshake's deadline: `ListenerSettings.handshake_timeout`.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceProvider:
+    """A kind of listener that leads to no target. `service(gateway, settings)` makes one per listener."""
+
+    name: str
+    default_port: int
+    listener_options: type[BaseModel]
+    service: Callable[[Gateway, ListenerSettings], Service]
+    default_listener_tls: str = "require"
+
+
+class Way(Protocol):
+    """A way to targets that no plain connection leads to. A target takes it by `via: NAME`."""
+
+    @property
+    def name(self) -> str:
+        """The word of `via:`."""
+        ...
+
+    async def dial(self, target: TargetInfo) -> socket.socket:
+        """Connect to a target; gives a non-blocking stream socket. Called within `limits.dial_timeout`.
+
+        Raises:
+            UpstreamFailed: nothing leads there now; worded for the client.
+        """
+        ...
+
+
 class Settling(Protocol):
     """What a protocol's target options may offer: what the client's details of a route mean at that target."""
 
@@ -123,8 +183,48 @@ class Authenticator(Protocol):
         """Give the keys that may prove `login.claimed` by SCRAM-SHA-256, or None to abstain."""
         ...
 
-    async def still_valid(self, principal: Principal) -> bool:
-        """Say whether the credential that proved `principal` still stands; asked while its sessions live."""
+    async def current(self, principal: Principal) -> Principal | None:
+        """Give `principal` as it stands now, or None when the credential that proved it no longer does.
+
+        Asked of the source named `principal.source` every `limits.recheck` seconds while its sessions live. Groups and
+        `expires` may have changed: access is judged anew by them. An exception, like no answer, ends the session.
+        """
+        ...
+
+
+class Challenge(Protocol):
+    """Something that a person does elsewhere to prove who they are: a code to enter at a sign-in page."""
+
+    @property
+    def text(self) -> str:
+        """What to show, several lines: where to go, the code, and which address and target it is for."""
+        ...
+
+    async def answer(self) -> Principal:
+        """Wait until it is done. Cancelling withdraws the challenge.
+
+        Raises:
+            AuthenticationFailed: refused, or not done in time.
+        """
+        ...
+
+
+@runtime_checkable
+class Interactive(Protocol):
+    """What an authenticator may offer besides: proving somebody who has no client software of ours."""
+
+    async def challenge(self, login: LoginName, connection: ConnectionInfo) -> Challenge | None:
+        """Begin, or None when this source cannot at the moment."""
+        ...
+
+
+@runtime_checkable
+class ClientAuthorities(Protocol):
+    """What an authenticator of TLS client certificates offers besides: whose certificates a client is asked for."""
+
+    @property
+    def client_authorities(self) -> str:
+        """PEM of the authorities; empty for none."""
         ...
 
 
@@ -375,7 +475,11 @@ class SearchIndex(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """Pages and API routes for the console; mounted by the `api` plugin."""
+    """An ASGI application, mounted by the `api` plugin below `prefix` (`/api/agent`) on its HTTPS listener.
+
+    Its requests have `scope["state"]["connection"]` (`ConnectionInfo`); who is asking is for it to find out, through
+    the authorisation that `recgate_api` offers.
+    """
 
     prefix: str
     app: Callable[..., Awaitable[None]] = field(repr=False)

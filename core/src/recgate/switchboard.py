@@ -92,7 +92,7 @@ class Switchboard:
         wire = pump.wires[ask.side]
         await pump.settle()
         if ask.side is CLIENT:
-            context = pump.door.server_tls(ask.alpn)
+            context = pump.door.server_tls(ask.alpn, ask_certificate=ask.ask_certificate)
             await wire.start_tls(context, server_side=True, leftover=ask.leftover)
             pump.door.connection = replace(pump.door.connection, tls=True)
         else:
@@ -113,6 +113,6 @@ class Switchboard:
         if ask.alpn_required and alpn not in ask.alpn:
             raise RemoteProtocolError(f"TLS without the protocol name {' or '.join(ask.alpn)} (ALPN)")
         if ask.side is CLIENT:
-            return TlsDone(alpn, self._pump.door.server_binding())
+            return TlsDone(alpn, self._pump.door.server_binding(), tls.getpeercert(binary_form=True) or b"")
         der = tls.getpeercert(binary_form=True) or b""
         return TlsDone(alpn, channel_binding(der) if der else b"", der)

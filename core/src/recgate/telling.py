@@ -38,4 +38,5 @@ def code_of(exc: RecgateError) -> str:
 
 def for_client(exc: RecgateError) -> str:
     """Word a failure for the client. Why a login failed, or what a vault said, is not the client's to know."""
-    return _SAID.get(type(exc)) or str(exc)
+    said = _SAID.get(type(exc)) or str(exc)
+    return f"{said}: {exc.tell}" if isinstance(exc, AuthenticationFailed) and exc.tell else said

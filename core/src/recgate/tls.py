@@ -21,7 +21,7 @@ UpstreamTls = Literal["verify-full", "verify-ca", "require", "disable"]
 
 
 def server_context(
-    certificate: Path, key: Path, *, alpn: Sequence[str] = (), client_ca: Path | None = None
+    certificate: Path, key: Path, *, alpn: Sequence[str] = (), client_ca: str = ""
 ) -> ssl.SSLContext:
     """Make the context of a listener: TLS 1.2 and later, no renegotiation, no resumption.
 
@@ -29,7 +29,7 @@ def server_context(
         certificate: chain (PEM).
         key: its private key (PEM, not encrypted).
         alpn: protocols to select from (RFC 7301); none means that ALPN is not answered.
-        client_ca: authorities of client certificates, which are then asked for and may be absent.
+        client_ca: PEM of the authorities of client certificates, which are then asked for and may be absent.
 
     Raises:
         ConfigurationError: the files are not a certificate and its key.
@@ -47,11 +47,11 @@ def server_context(
         ) from exc
     if alpn:
         context.set_alpn_protocols(list(alpn))
-    if client_ca is not None:
+    if client_ca:
         try:
-            context.load_verify_locations(client_ca)
-        except (OSError, ssl.SSLError) as exc:
-            raise ConfigurationError(f"{client_ca}: holds no certificates: {exc}. Give a PEM file.") from exc
+            context.load_verify_locations(cadata=client_ca)
+        except (TypeError, ValueError, ssl.SSLError) as exc:
+            raise ConfigurationError(f"the client authorities are no certificates: {exc}. Give PEM.") from exc
         context.verify_mode = ssl.CERT_OPTIONAL
     return context
 

@@ -14,6 +14,7 @@ import structlog
 import trio
 
 from recgate.errors import RecordingFailed
+from recgate.model import Principal
 from recgate.sansio.asks import Denied
 from recgate.session import Session
 from recgate.telling import for_client
@@ -32,10 +33,12 @@ log = structlog.get_logger("recgate.validity")
 
 
 async def end_invalid_sessions(gateway: Gateway) -> None:
-    """Check every live session again and again until cancelled."""
+    """Check every live session again and again until cancelled; at once when `Gateway.recheck` is called."""
     quiet = _Quiet()
     while True:
-        await trio.sleep(gateway.config.limits.recheck)
+        with trio.move_on_after(gateway.config.limits.recheck):
+            await gateway.news.wait()
+        gateway.news = trio.Event()
         quiet.forget(gateway.live)
         # Side by side: an identity source that hangs must not keep the others' sessions from being judged.
         async with trio.open_nursery() as nursery:
@@ -85,20 +88,33 @@ class _Quiet:
 async def why_invalid(gateway: Gateway, session: Session) -> str:
     """Say why a session may not go on, or ""."""
     principal = session.principal
-    if principal.expires is not None and principal.expires <= time.time():
-        return EXPIRED
     limit = gateway.config.limits.session_timeout
     if limit is not None and time.time() - session.started > limit:
         return LASTED
-    settings = gateway.config.targets.get(session.target.name)
-    if settings is None:
-        return "the target was removed"
-    if not settings.allows(principal):
-        return "access to the target was withdrawn"
     with trio.move_on_after(ASK_TIMEOUT):
         for authenticator in gateway.registry.authenticators:
-            if authenticator.name == principal.issuer:
-                return "" if await authenticator.still_valid(principal) else "the credential was revoked"
+            if authenticator.name == principal.proven_by:
+                return _judged(gateway, session, await authenticator.current(principal))
         return "the identity source was removed"
     log.warning("validity.unknown", session=session.id, issuer=principal.issuer)
     return "the identity source did not answer"
+
+
+def _judged(gateway: Gateway, session: Session, principal: Principal | None) -> str:
+    """Judge access by what the identity source says now, which policies go by from here on."""
+    was = session.principal
+    if principal is None:
+        return EXPIRED if _past(was.expires) else "the credential was revoked"
+    if (principal.issuer, principal.subject, principal.name) != (was.issuer, was.subject, was.name):
+        return "the credential is somebody else's now"
+    session.principal = principal
+    if _past(principal.expires):
+        return EXPIRED
+    settings = gateway.config.targets.get(session.target.name)
+    if settings is None:
+        return "the target was removed"
+    return "" if settings.allows(principal) else "access to the target was withdrawn"
+
+
+def _past(moment: float | None) -> bool:
+    return moment is not None and moment <= time.time()

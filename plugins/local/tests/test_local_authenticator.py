@@ -26,6 +26,7 @@ from recgate.providers import Directory
 from recgate_local import certificates, sshkeys, tokens, users
 from recgate_local.authenticator import LocalAuthenticator
 from recgate_local.database import Database
+from recgate_local.errors import DirectoryFailed
 from recgate_local.scram import ITERATIONS, make_verifier, salt_for
 
 CONNECTION = ConnectionInfo("ssh", "ssh@127.0.0.1:1", "127.0.0.1:5")
@@ -492,24 +493,28 @@ async def principals(gate) -> dict[str, Principal]:
 @pytest.mark.parametrize("kind", ["token", "key", "certificate", "scram"])
 async def test_a_credential_stands_until_it_or_its_user_goes(gate, kind):
     principal = (await principals(gate))[kind]
-    assert await gate.local.still_valid(principal)
+    assert await gate.local.current(principal) is not None
 
     gate.change(users.remove, "alice")
-    assert not await gate.local.still_valid(principal)
+    assert await gate.local.current(principal) is None
 
     gate.change(users.add, "alice", ["dba"], time.time())
-    assert not await gate.local.still_valid(principal)
+    assert await gate.local.current(principal) is None
 
 
 @pytest.mark.parametrize("kind", ["token", "key", "certificate", "scram"])
-async def test_a_group_that_was_taken_away_ends_it(gate, kind):
+async def test_a_group_that_was_taken_away_is_gone_from_it(gate, kind):
     """Threat 6."""
     principal = (await principals(gate))[kind]
     gate.change(users.add, "alice", ["more"], time.time())
-    assert await gate.local.still_valid(principal)
+    now = await gate.local.current(principal)
+    assert now is not None
+    assert {"dba", "more"} <= now.groups
 
     gate.change(users.leave, "alice", ["dba"])
-    assert not await gate.local.still_valid(principal)
+    now = await gate.local.current(principal)
+    assert now is not None
+    assert "dba" not in now.groups
 
 
 async def test_revoking_ends_it(gate):
@@ -523,7 +528,7 @@ async def test_revoking_ends_it(gate):
     )
 
     for principal in found.values():
-        assert not await gate.local.still_valid(principal)
+        assert await gate.local.current(principal) is None
 
 
 @pytest.mark.parametrize(
@@ -543,13 +548,13 @@ async def test_revoking_ends_it(gate):
 async def test_what_the_directory_does_not_know_does_not_stand(gate, credential_id):
     principal = (await principals(gate))["token"]
 
-    assert not await gate.local.still_valid(replace(principal, credential_id=credential_id))
+    assert await gate.local.current(replace(principal, credential_id=credential_id)) is None
 
 
 async def test_a_credential_of_somebody_else_does_not_stand(gate):
     principal = (await principals(gate))["token"]
 
-    assert not await gate.local.still_valid(replace(principal, name="bob"))
+    assert await gate.local.current(replace(principal, name="bob")) is None
 
 
 # -- and besides -------------------------------------------------------------------------------------------
@@ -578,6 +583,7 @@ async def test_a_directory_that_cannot_be_asked_is_a_no(gate):
     (gate.directory / "local.sqlite").chmod(0o600)
 
     assert "file is not a database" in await gate.refused(password(text))
-    assert not await gate.local.still_valid(principal)
+    with pytest.raises(DirectoryFailed):
+        await gate.local.current(principal)
     with pytest.raises(AuthenticationFailed):
         await gate.local.scram_keys(LoginName("t", "alice"), CONNECTION)

@@ -88,10 +88,11 @@ def _options(
         name = plugin_name("protocol", protocol)
         if not read.enable(name, (*path, "protocol"), f"the protocol `{protocol}`"):
             return None, "require"
-        provider = read.registry.protocols.get(protocol)
+        provider = read.registry.listens(protocol)
         if provider is None:
             wrong = f"the plugin {name} provides no protocol `{protocol}`"
-            read.problems.add((*path, "protocol"), wrong, suggestion(protocol, read.registry.protocols))
+            known = {*read.registry.protocols, *read.registry.services}
+            read.problems.add((*path, "protocol"), wrong, suggestion(protocol, known))
             return None, "require"
         model, default_tls = provider.listener_options, provider.default_listener_tls
     shadowed = _CORE_KEYS & set(model.model_fields)

@@ -129,6 +129,7 @@ class _Schemas:
     def _listeners(self) -> Iterable[Schema]:
         options: dict[str, type[BaseModel]] = {METRICS: MetricsOptions}
         options |= {name: provider.listener_options for name, provider in self.registry.protocols.items()}
+        options |= {name: service.listener_options for name, service in self.registry.services.items()}
         for name, model in sorted(options.items()):
             reference = self.model(f"listener.{name}", ListenerKeys)
             self.model(f"listener.{name}.own", model)

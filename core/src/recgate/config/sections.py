@@ -28,6 +28,7 @@ __all__ = [
     "MetricsOptions",
     "PluginEntry",
     "RecordingSettings",
+    "SignInDemand",
     "TargetKeys",
     "TargetSettings",
 ]
@@ -115,6 +116,20 @@ class ListenerKeys(Settings):
     proxy_protocol_from: tuple[Network, ...] = ()
 
 
+class SignInDemand(Settings):
+    """`require:` of a target — how, and how lately, somebody must have signed in (step-up, RFC 9470).
+
+    Attributes:
+        acr: one of these authentication contexts (OpenID Connect Core §2).
+        amr: all of these methods (RFC 8176), such as `mfa`.
+        max_age: the longest that the sign-in itself may be past.
+    """
+
+    acr: tuple[str, ...] = ()
+    amr: tuple[str, ...] = ()
+    max_age: Wait | None = None
+
+
 class TargetKeys(Settings):
     """The keys of a target that the core reads; `options` belong to the protocol."""
 
@@ -125,6 +140,8 @@ class TargetKeys(Settings):
     credential: str | None = None
     labels: dict[str, str] = Field(default_factory=dict[str, str])
     allow: tuple[str, ...] = ()
+    via: Annotated[str, Field(pattern=r"\A[a-z0-9][a-z0-9._-]{0,62}\z")] | None = None
+    require: SignInDemand = SignInDemand()
 
 
 class MetricsOptions(Settings):
@@ -188,6 +205,7 @@ class TargetSettings:
     credential: CredentialName | None = None
     allow: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    require: SignInDemand = field(default_factory=SignInDemand)
 
     def allows(self, principal: Principal) -> bool:
         """Say whether `allow:` names this principal or one of its groups, exactly. Empty means nobody."""

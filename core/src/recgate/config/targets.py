@@ -73,6 +73,8 @@ def _read_target(
     if provider is None:
         problems.add((*path, "protocol"), f"the plugin {name} provides no protocol `{keys.protocol}`")
         return None
+    if keys.via is not None and not read.enable(keys.via, (*path, "via"), f"the way `{keys.via}`"):
+        return None
     options = read.model(dict(keys.options), (*path, "options"), provider.target_options)
     try:
         address = parse_bind(keys.address, provider.default_port)
@@ -86,8 +88,8 @@ def _read_target(
     if options is None:
         return None
     labels = dict(keys.labels)
-    info = TargetInfo(keys.name, keys.protocol, address.host, address.port, options, labels)
-    return TargetSettings(info, credential, keys.allow, labels)
+    info = TargetInfo(keys.name, keys.protocol, address.host, address.port, options, labels, keys.via or "")
+    return TargetSettings(info, credential, keys.allow, labels, keys.require)
 
 
 def _check_allow(allow: Sequence[str], path: KeyPath, read: EntryReader) -> None:

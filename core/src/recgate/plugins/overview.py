@@ -18,6 +18,7 @@ _HOOK_WORDS: Final = {
     "recgate_observers": "observers",
     "recgate_session_stages": "session stages",
     "recgate_routes": "routes",
+    "recgate_ways": "ways to targets",
 }
 
 

@@ -24,16 +24,20 @@ from recgate.providers import (
     Policy,
     ProtocolProvider,
     RecordingStore,
+    Routes,
     SearchIndex,
+    ServiceProvider,
     SettingsModel,
     Stage,
     Vault,
+    Way,
 )
 
 if TYPE_CHECKING:
     import click
 
     from recgate.config import Configuration
+    from recgate.gateway import Gateway
     from recgate.session import Session
 
 __all__ = ["LoadedPlugin", "Registry"]
@@ -74,6 +78,7 @@ class Registry:
         self._config: Configuration | None = None
         self.loaded: dict[str, LoadedPlugin] = {}
         self.protocols: dict[str, ProtocolProvider] = {}
+        self.services: dict[str, ServiceProvider] = {}
         self.settings: dict[tuple[str, str], type[Any]] = {}
         self._claims: dict[object, str] = {}
 
@@ -148,6 +153,7 @@ class Registry:
             del self._claims[key]
             if isinstance(key, str):
                 self.protocols.pop(key, None)
+                self.services.pop(key, None)
             else:
                 self.settings.pop(cast("tuple[str, str]", key), None)
 
@@ -161,6 +167,13 @@ class Registry:
         for provider in cast("list[ProtocolProvider]", self._call(plugin, "recgate_protocols")):
             self._claim(plugin, provider.name, f"the protocol {provider.name}")
             self.protocols[provider.name] = provider
+        for service in cast("list[ServiceProvider]", self._call(plugin, "recgate_services")):
+            self._claim(plugin, service.name, f"the protocol {service.name}")
+            self.services[service.name] = service
+
+    def listens(self, protocol: str) -> ProtocolProvider | ServiceProvider | None:
+        """What a listener of this protocol is made by."""
+        return self.protocols.get(protocol) or self.services.get(protocol)
 
     def _claim(self, plugin: LoadedPlugin, key: object, what: str) -> None:
         owner = self._claims.get(key)
@@ -276,6 +289,26 @@ class Registry:
         for plugin in self._ordered():
             stages += self._call(plugin, "recgate_session_stages", session=session)
         return cast("list[Stage]", stages)
+
+    def ways(self, gateway: Gateway) -> dict[str, Way]:
+        """Build the ways to targets, by the word of `via:`. Two of one name are refused."""
+        ways: dict[str, Way] = {}
+        for plugin in self._ordered():
+            for way in cast("list[Way]", self._call(plugin, "recgate_ways", gateway=gateway)):
+                if way.name in ways:
+                    raise PluginError(f"two ways are called {way.name}. Take one of their plugins out.")
+                ways[way.name] = way
+        return ways
+
+    def routes(self, gateway: Gateway) -> list[Routes]:
+        """Build what plugins mount on the HTTPS listener. Two with one prefix are refused."""
+        routes: dict[str, Routes] = {}
+        for plugin in self._ordered():
+            for each in cast("list[Routes]", self._call(plugin, "recgate_routes", gateway=gateway)):
+                if each.prefix in routes:
+                    raise PluginError(f"two plugins mount {each.prefix}. Take one of them out.")
+                routes[each.prefix] = each
+        return list(routes.values())
 
     def commands(self) -> list[tuple[LoadedPlugin, click.Command]]:
         """Give the commands that loaded plugins add to `recgate`."""

@@ -11,13 +11,14 @@ import click
 from pydantic import BaseModel
 
 from recgate import providers
-from recgate.providers import ProtocolProvider, Routes, SettingsModel
+from recgate.providers import ProtocolProvider, Routes, ServiceProvider, SettingsModel
 
 __all__ = ["fault_in", "is_catalog", "is_search", "is_store"]
 
 _INSTANCES: Final[dict[str, type]] = {
     "recgate_settings": SettingsModel,
     "recgate_protocols": ProtocolProvider,
+    "recgate_services": ServiceProvider,
     "recgate_commands": click.Command,
     "recgate_routes": Routes,
 }
@@ -28,6 +29,7 @@ _SHAPES: Final[dict[str, tuple[type, ...]]] = {
     "recgate_maskers": (providers.Masker,),
     "recgate_stores": (providers.RecordingStore, providers.Catalog, providers.SearchIndex),
     "recgate_observers": (providers.Observer,),
+    "recgate_ways": (providers.Way,),
 }
 
 
@@ -39,6 +41,8 @@ def fault_in(hook: str, value: object) -> str:
             return f"gave {_describe(value)} where {expected.__name__} is expected"
         if isinstance(value, ProtocolProvider):
             return _provider_fault(value)
+        if isinstance(value, ServiceProvider):
+            return _listener_fault(value)
         return _model_fault(value.model) if isinstance(value, SettingsModel) else ""
     if hook == "recgate_session_stages":
         return "" if callable(value) else f"gave {_describe(value)} where a callable stage is expected"
@@ -59,9 +63,13 @@ def _provider_fault(provider: ProtocolProvider) -> str:
     if (provider.relay is None) == (provider.driver is None):
         how = "neither" if provider.relay is None else "both"
         return f"gave the protocol {provider.name!r} with {how} relay and driver"
+    return _model_fault(provider.target_options) or _listener_fault(provider)
+
+
+def _listener_fault(provider: ProtocolProvider | ServiceProvider) -> str:
     if provider.default_listener_tls not in ("require", "allow", "off"):
         return f"gave the protocol {provider.name!r} with an unknown default_listener_tls"
-    return _model_fault(provider.target_options) or _model_fault(provider.listener_options)
+    return _model_fault(provider.listener_options)
 
 
 def _model_fault(model: object) -> str:

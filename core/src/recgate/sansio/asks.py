@@ -81,7 +81,9 @@ class StartTls:
     `replay` says that `leftover` is itself the start of the TLS handshake (direct TLS; MySQL) and is fed
     to it. Otherwise a leftover means that somebody injected plaintext (CVE-2021-23214, -23222) and the
     core ends the session. `server_name` is for the upstream side. `alpn` is what is offered or selected from (RFC
-    7301), best first; with `alpn_required` a handshake that agrees on none of it ends the connection.
+    7301), best first; with `alpn_required` a handshake that agrees on none of it ends the connection. With
+    `ask_certificate` the client side is asked for a certificate of an authority that an authenticator names; a
+    client may have none, and a wrong one fails the handshake.
     """
 
     side: Side
@@ -90,6 +92,7 @@ class StartTls:
     alpn: tuple[str, ...] = ()
     alpn_required: bool = False
     server_name: str = ""
+    ask_certificate: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ recgate_api = 1
 
 
 def _relay(options: BaseModel, connection: ConnectionInfo) -> LineRelay:
-    return LineRelay()
+    return LineRelay(vouched=connection.voucher is not None)
 
 
 def _transcriber(opened: Mapping[str, object], state: bytes | None, rows: bool) -> LineTranscriber:

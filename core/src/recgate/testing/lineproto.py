@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 
 from recgate.decisions import Decision
 from recgate.errors import LocalProtocolError, RemoteProtocolError
-from recgate.model import PasswordEvidence, Secret
+from recgate.model import PasswordEvidence, Secret, VoucherEvidence
 from recgate.recording.frames import RecordedFrame
 from recgate.sansio.asks import (
     NEED_DATA,
@@ -70,7 +70,8 @@ class LineListener(BaseModel):
 class LineRelay:
     """The relay. States: `hello` → `routing` → `greeting` → `open`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, vouched: bool = False) -> None:
+        self._vouched = vouched
         self._readers = {CLIENT: BoundedReader(), UPSTREAM: BoundedReader()}
         self._out: dict[Side, list[bytes]] = {CLIENT: [], UPSTREAM: []}
         self._state = "hello"
@@ -110,6 +111,9 @@ class LineRelay:
         if words == ["TLS"]:
             self._out[CLIENT].append(b"GO\n")
             return self._pause(StartTls(CLIENT, reader.take_all()))
+        if self._vouched and len(words) == 2 and words[0] == "HELLO":
+            self._name = words[1]
+            return self._pause(Login(words[1], VoucherEvidence()))
         if len(words) != 3 or words[0] != "HELLO":
             raise RemoteProtocolError("expected HELLO name secret")
         self._name = words[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from recgate.errors import AuthenticationFailed, VaultFailed
 from recgate.model import (
@@ -48,11 +48,13 @@ class SharedSecret:
         """No SCRAM here."""
         return None
 
-    async def still_valid(self, principal: Principal) -> bool:
-        """Until revoked."""
+    async def current(self, principal: Principal) -> Principal | None:
+        """Until revoked, with the groups that the people have now."""
         if self.broken:
             raise ZeroDivisionError
-        return principal.name not in self.revoked
+        if principal.name in self.revoked:
+            return None
+        return replace(principal, groups=self.people.get(principal.name, frozenset()))
 
 
 @dataclass

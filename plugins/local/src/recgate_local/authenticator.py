@@ -9,6 +9,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, assert_never
 
@@ -29,6 +30,7 @@ from recgate.model import (
     ScramKeys,
     Secret,
     TlsCertificateEvidence,
+    VoucherEvidence,
 )
 from recgate_local import certificates, scram, sshkeys, tokens, users
 from recgate_local.database import Database
@@ -95,7 +97,7 @@ class LocalAuthenticator:
                 return self._by_key(evidence.blob, now)
             case CertificateEvidence(blob):
                 return self._by_certificate(blob, now)
-            case TlsCertificateEvidence():
+            case TlsCertificateEvidence() | VoucherEvidence():
                 return None
             case _:
                 assert_never(evidence)
@@ -195,21 +197,21 @@ class LocalAuthenticator:
                 return None
             return Principal(ISSUER, name, name, users.groups_of(connection, name))
 
-    async def still_valid(self, principal: Principal) -> bool:
-        """Say whether the credential stands and none of its groups was taken away. No answer is a no."""
-        return await trio.to_thread.run_sync(self._still_valid, principal)
+    async def current(self, principal: Principal) -> Principal | None:
+        """Give the principal with the groups that it has now; None when its credential or user is gone.
 
-    def _still_valid(self, principal: Principal) -> bool:
-        now = time.time()
+        Raises:
+            DirectoryFailed: the directory cannot be asked.
+        """
+        return await trio.to_thread.run_sync(self._current, principal)
+
+    def _current(self, principal: Principal) -> Principal | None:
         kind, _, identifier = principal.credential_id.partition(":")
-        try:
-            with self._database.reading() as connection:
-                owner, extra = _owner(connection, kind, identifier, now)
-                return owner == principal.name and principal.groups <= (
-                    users.groups_of(connection, owner) | extra
-                )
-        except DirectoryFailed:
-            return False
+        with self._database.reading() as connection:
+            owner, extra = _owner(connection, kind, identifier, time.time())
+            if owner != principal.name:
+                return None
+            return replace(principal, groups=users.groups_of(connection, owner) | extra)
 
 
 def _owner(
