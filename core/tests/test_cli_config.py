@@ -55,3 +55,13 @@ def test_the_schema_is_json(run):
 
     assert json.loads(found.stdout)["title"] == "recgate configuration"
     assert set(config.commands) == {"check", "schema"}
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_a_file_that_cannot_be_read_is_no_answer(tmp_path, words):
+    missing = tmp_path / "gone.yaml"
+    found = CliRunner().invoke(main, ["config", "check", *words, "--config", str(missing)], obj=everything())
+
+    assert found.exit_code == 2
+    assert found.stdout == ""
+    assert f"{missing}: cannot be read: No such file or directory. Check the path" in found.stderr

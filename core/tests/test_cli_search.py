@@ -26,7 +26,7 @@ def test_who_ran_the_drop_database(archive):
 
 def test_json_has_what_scripts_rely_on(archive):
     hit = archive.run_json("search", "verb:drop", f"session:{archive.session}")[0]
-    assert list(hit) == ["session", "entry", "t", "user", "target", "kind", "text"]
+    assert list(hit) == ["session", "entry", "t", "user", "target", "kind", "text", "part"]
     assert (hit["user"], hit["target"], hit["kind"], hit["text"]) == (
         "alice",
         "prod-db",
@@ -49,6 +49,15 @@ def test_json_has_what_scripts_rely_on(archive):
 )
 def test_queries(archive, words, found):
     assert hits(archive, *words) == [(getattr(archive, name), entry) for name, entry in found]
+
+
+def test_each_statement_of_one_message_leads_to_its_own_entry(archive):
+    for word, number in (("select", "3"), ("alter", "3.1")):
+        (line,) = archive.run("search", f"verb:{word}", f"session:{archive.session}").splitlines()[1:]
+        assert line.split()[1] == number
+        (hit,) = archive.run_json("search", f"verb:{word}", f"session:{archive.session}")
+        (entry,) = archive.run_json("show", archive.session, "--entry", f"{hit['entry']}.{hit['part']}")
+        assert entry["text"].lower().startswith(word)
 
 
 def test_nothing_found_is_status_1(archive):

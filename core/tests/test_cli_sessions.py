@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
+from contextlib import contextmanager, suppress
 
 from recgate.cli.sessions import HEADINGS
 
@@ -80,7 +83,45 @@ def test_what_is_cut_off_is_said(archive):
 
 def test_a_live_session_is_listed_as_live(archive):
     (live,) = archive.record([(0, "line", b"ask SELECT 1")], closed=False)
-    rows = archive.run_json("sessions", "--live")
+    with answering(archive.data):
+        rows = archive.run_json("sessions", "--live")
+        assert "live" in archive.run("show", live).splitlines()[1]
     assert live in [row["id"] for row in rows]
     assert {row["status"] for row in rows} == {"live"}
     assert all(row["started"] <= time.time() for row in rows)
+
+
+def test_what_a_killed_gateway_left_open_is_unsealed_and_not_live(archive):
+    (left,) = archive.record([(0, "line", b"ask SELECT 1")], closed=False)
+    with answering(archive.data):
+        pass  # and gone without taking its socket along, as after kill -9
+    assert (archive.data / "control.sock").exists()
+    archive.run("sessions", "--live", status=1)
+    status = {row["id"]: row["status"] for row in archive.run_json("sessions")}
+    assert status[left] == "unsealed"
+    assert "live" not in status.values()
+    assert "unsealed" in archive.run("show", left).splitlines()[1]
+
+
+@contextmanager
+def answering(data_dir):
+    """A gateway that runs and knows of no session that the catalog does not list."""
+    path = data_dir / "control.sock"
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def serve():
+            with suppress(OSError):
+                while True:
+                    peer, _ = listener.accept()
+                    with peer:
+                        peer.recv(4096)
+                        peer.sendall(b'{"done":true}\n')
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()

@@ -1,6 +1,9 @@
 """`recgate targets`: what somebody may reach, and the line to type."""
 
 import json
+import socket
+import threading
+from contextlib import contextmanager, suppress
 
 import pytest
 from click.testing import CliRunner
@@ -47,7 +50,7 @@ def test_all_of_them_with_the_line_to_type(run):
         "line": "tiny db@127.0.0.1:7000",
     }
     assert found[2]["line"] == ""
-    assert "no listener with a fixed port speaks its protocol" in run().stdout
+    assert "no listener speaks its protocol" in run().stdout
 
 
 def test_those_of_a_user_that_an_identity_source_knows(run):
@@ -97,4 +100,52 @@ def test_the_line_verifies_the_gateway_with_its_ca(run, tmp_path):
     assert "tiny --ca=system db" in run(extra=extra, text=own).stdout
     spaced = (BASE + TARGETS).replace("data_dir: data", "data_dir: my data")
     assert f"tiny --ca='{tmp_path}/my data/ca.pem' db" in run(extra=extra, text=spaced).stdout
-    assert "fixed port" in run(text=(BASE + TARGETS).replace(":7000", ":0")).stdout.splitlines()[0]
+
+
+def test_a_port_that_is_taken_at_start_is_asked_of_the_running_gateway(run, tmp_path):
+    text = (BASE + TARGETS).replace(":7000", ":0")
+    (tmp_path / "data").mkdir()
+    bound = [
+        {"name": "ssh@127.0.0.1:0", "port": 1},
+        {"name": "tiny@127.0.0.1:0", "port": 40123},
+        {"name": "tiny@127.0.0.1:0", "port": 40124},
+    ]
+    with answering(tmp_path / "data", *bound) as asked:
+        assert "tiny db@127.0.0.1:40123" in run(text=text).stdout
+    assert asked == [{"do": "listeners"}]  # once, for all targets
+
+    with answering(tmp_path / "data"):
+        assert "the running gateway has no such listener" in run(text=text).stdout.splitlines()[0]
+
+
+def test_without_a_gateway_it_is_said_why_there_is_no_line(run):
+    line = run(text=(BASE + TARGETS).replace(":7000", ":0")).stdout.splitlines()[0]
+
+    assert "tiny@127.0.0.1:0 takes its port when it starts" in line
+    assert "no gateway is running there; start it with `recgate serve`" in line
+
+
+@contextmanager
+def answering(data_dir, *lines):
+    """A running gateway's control socket that gives these lines to whoever asks."""
+    asked = []
+    path = data_dir / "control.sock"
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def serve():
+            with suppress(OSError):
+                while True:
+                    peer, _ = listener.accept()
+                    with peer:
+                        asked.append(json.loads(peer.recv(4096)))
+                        for line in (*lines, {"done": True}):
+                            peer.sendall(json.dumps(line).encode() + b"\n")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield asked
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()

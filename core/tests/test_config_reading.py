@@ -9,6 +9,7 @@ from recgate.config.entries import plugin_name
 from recgate.config.listeners import default_listeners
 from recgate.config.reading import SECTIONS, read_configuration
 from recgate.config.targets import vault_name
+from recgate.config.values import Settings
 from recgate.errors import ConfigurationError
 from recgate.model import Principal
 from recgate.plugins import Registry
@@ -420,3 +421,17 @@ def test_a_vault_is_called_by_its_name_or_its_word():
 
     assert [vault_name(entry) for entry in config.vaults] == ["hv", "idp"]
     assert len(SECTIONS) == 14
+
+
+def test_what_a_protocol_objects_to_in_a_listener_is_a_problem_of_its_tls():
+    class Wary(Settings):
+        def objection(self, tls):
+            return ("nobody gets in", "Say `tls: require`") if tls == "off" else None
+
+    extra = {"wary": plugin("wary", recgate_protocols=[tiny_provider("wary", listener_options=Wary)])}
+    line = "listeners: [{{protocol: wary, bind: '0.0.0.0:1', tls: {}}}]\n"
+
+    assert problems(without("listeners") + line.format("off"), extra)[0].endswith(
+        "listeners[0].tls: nobody gets in. Say `tls: require`."
+    )
+    assert read(without("listeners") + line.format("require"), extra).listeners[0].tls == "require"

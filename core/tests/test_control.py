@@ -64,3 +64,18 @@ async def test_what_breaks_within_a_request_stays_there(tmp_path: Path, monkeypa
         monkeypatch.setattr(home.gateway, "reload", explode)
         assert await control(home, do="reload") == []
         await serves(home)
+
+
+async def test_what_is_bound_can_be_asked(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        (bound,) = home.gateway.bound
+        row, done = await control(home, do="listeners")
+        assert bound.port
+        assert row == {
+            "protocol": "line",
+            "host": "127.0.0.1",
+            "port": bound.port,
+            "tls": "allow",
+            "name": "line@127.0.0.1:0",
+        }
+        assert done == {"done": True}

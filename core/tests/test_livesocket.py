@@ -77,6 +77,18 @@ def test_live_sessions_are_rows(gateway, tmp_path):
         "started": 5.5,
     }
     scripts.append(json.dumps(line).encode() + b'\n{"done":true}\n')
-    (row,) = live_sessions(data_dir)
+    (row,) = live_sessions(data_dir) or []
     assert (row.id, row.user, row.started, row.status) == ("01A", "alice", 5.5, "live")
-    assert live_sessions(tmp_path / "elsewhere") == []
+    assert live_sessions(tmp_path / "elsewhere") is None
+
+
+def test_a_gateway_that_may_not_be_asked_says_nothing_of_what_is_live(gateway):
+    data_dir, _, scripts = gateway
+    scripts.append(b'{"error":"not for this user"}\n')
+    assert live_sessions(data_dir) == []
+
+
+def test_a_socket_that_its_gateway_left_behind_is_nobody(tmp_path):
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(tmp_path / "control.sock"))
+    assert live_sessions(tmp_path) is None

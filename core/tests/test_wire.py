@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import ssl
+import subprocess
+from functools import partial
 
 import pytest
 import trio
@@ -11,7 +13,7 @@ import trio.testing
 
 from recgate.keys import GatewayKeys
 from recgate.tls import server_context
-from recgate.wire import MAX_READ, Wire, WireClosed
+from recgate.wire import MAX_ANSWERS, MAX_READ, Wire, WireClosed
 
 BIG = bytes(range(256)) * 40_000  # 10 MB: more than any socket buffer takes
 
@@ -186,3 +188,58 @@ async def test_plain_bytes_instead_of_tls_fail_the_handshake(contexts) -> None:
         await wire.start_tls(server, server_side=True)
     wire.close()
     theirs.close()
+
+
+async def test_what_tls_answers_by_itself_does_not_wait_for_data(contexts) -> None:
+    """A client that asks for a renegotiation waits for the no. (A key update's answer may wait: RFC 8446 §4.6.3.)"""
+    server, _ = contexts
+    with socket.create_server(("127.0.0.1", 0)) as listener, trio.fail_after(20):
+        port = listener.getsockname()[1]
+        words = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-msg", "-tls1_2"]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        async with trio.open_nursery() as nursery:
+            process = await nursery.start(partial(trio.run_process, words, check=False, **pipes))
+            assert process.stdin is not None
+            assert process.stdout is not None
+            accepted, _ = await trio.to_thread.run_sync(listener.accept)
+            wire = Wire(accepted)
+            await wire.start_tls(server, server_side=True)
+
+            async def read() -> None:
+                with pytest.raises(WireClosed, match="HANDSHAKE_FAILURE"):  # what this client makes of the no
+                    await wire.receive()
+
+            nursery.start_soon(read)
+            await process.stdin.send_all(b"R\n")
+            shown = b""
+            while b"warning no_renegotiation" not in shown:
+                more = await process.stdout.receive_some()
+                assert more
+                shown += more
+        wire.close()
+
+
+async def test_threat_12_answers_that_nobody_reads_are_bounded(contexts) -> None:
+    server, client = contexts
+    ours, theirs = socket.socketpair()
+    wire = Wire(ours)
+    streams = []
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+
+            async def connect() -> None:
+                streams.append(await _client(theirs, client))
+
+            nursery.start_soon(connect)
+            await wire.start_tls(server, server_side=True)
+        assert not wire.send_now([BIG]), "the client reads nothing"
+        outgoing = wire._outgoing
+        assert outgoing is not None
+        outgoing.write(b"\0" * MAX_ANSWERS)  # as OpenSSL does for each renegotiation that it refuses
+        assert wire.receive_now() is None
+        outgoing.write(b"\0" * 22)
+        with pytest.raises(WireClosed, match="does not read what TLS answers"):
+            wire.receive_now()
+    wire.close()
+    theirs.close()
+    streams[0].transport_stream.socket.close()

@@ -1,7 +1,7 @@
 """`data_dir/control.sock`: how the gateway's own machine reaches what is live: list, watch, kill, reload.
 
-Newline-delimited JSON. One request a connection: {"do": "sessions" | "watch" | "kill" | "reload", …}; answers are
-JSON lines, the last of which has "done" or "error". Only root and the gateway's own user are heard (peer
+Newline-delimited JSON. One request a connection: {"do": "sessions" | "listeners" | "watch" | "kill" | "reload", …};
+answers are JSON lines, the last of which has "done" or "error". Only root and the gateway's own user are heard (peer
 credentials), and what they do is audited as `local:<uid>`.
 """
 
@@ -14,6 +14,7 @@ import os
 import socket
 import struct
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Final, cast
 
 import structlog
@@ -89,6 +90,10 @@ class ControlSocket:
             for session in tuple(self._gateway.live.values()):
                 await _say(stream, _row(session))
             await _say(stream, {"done": True})
+        elif word == "listeners":
+            for bound in self._gateway.bound:
+                await _say(stream, asdict(bound))
+            await _say(stream, {"done": True})
         elif word == "kill":
             await self._kill(stream, request, who)
         elif word == "reload":
@@ -96,7 +101,9 @@ class ControlSocket:
         elif word == "watch":
             await self._watch(stream, request, who)
         else:
-            await _say(stream, {"error": f"unknown request {word!r}: sessions, watch, kill, reload"})
+            await _say(
+                stream, {"error": f"unknown request {word!r}: sessions, listeners, watch, kill, reload"}
+            )
 
     async def _kill(self, stream: trio.SocketStream, request: Mapping[str, object], who: str) -> None:
         session = self._gateway.find(str(request.get("session", "")))

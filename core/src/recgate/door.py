@@ -103,8 +103,10 @@ class Door:
     async def open(self, who: LoggedIn, details: Mapping[str, str]) -> Session:
         """Decide on access, open the recording, lease the credential.
 
-        Raises `AccessDenied`, `RecordingFailed` or `VaultFailed`. Once it returned, or once the recording was open,
-        `finish` must be called; cancellation in between leaves an open recording that `finish` seals.
+        Raises `AccessDenied`, `RecordingFailed` or `VaultFailed`; a session that is ended from outside while somebody
+        decides, or a vault answers, is an `AccessDenied` with the word for that end as its code. Once it returned,
+        or once the recording was open, `finish` must be called; cancellation in between leaves an open recording
+        that `finish` seals.
         """
         if self._opened_once:
             raise LocalProtocolError("a door opens one session")
@@ -113,6 +115,16 @@ class Door:
         details = self._settled(who, settings, details)
         session = self._record_from_now(who, settings, details)
         request = Request("session", settings.info.name, details=dict(details))
+        with trio.CancelScope() as waiting:
+            session.on_end(waiting.cancel)
+            await self._admit(session, settings, request)
+        if (ended := session.denied) is not None:
+            raise AccessDenied(ended.reason, code=ended.code)
+        session.stages = pipeline(self.gateway.registry.session_stages(session))
+        LOGIN_SECONDS.labels(self.connection.protocol).observe(trio.current_time() - self._arrived)
+        return session
+
+    async def _admit(self, session: Session, settings: TargetSettings, request: Request) -> None:
         decision = session.decide(request)
         if decision.effect is Effect.HOLD:
             decision = await session.held(request, decision)
@@ -121,9 +133,6 @@ class Door:
         if decision.effect is not Effect.ALLOW:
             raise AccessDenied(decision.reason or "denied", rule=decision.rule)
         await self._borrow(session, settings)
-        session.stages = pipeline(self.gateway.registry.session_stages(session))
-        LOGIN_SECONDS.labels(self.connection.protocol).observe(trio.current_time() - self._arrived)
-        return session
 
     def _settled(
         self, who: LoggedIn, settings: TargetSettings, details: Mapping[str, str]

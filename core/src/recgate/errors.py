@@ -10,6 +10,7 @@ RecgateError
 ├── RecordingFailed         the recorder could not take a frame: nothing more is forwarded
 ├── RecordingDamaged        a stored recording is not what its format says it is
 ├── ConfigurationError      a configuration file is wrong; says file, line, key and remedy
+│   └── ConfigurationUnreadable     there is no such file, or it may not be read
 └── PluginError             a plugin was refused at load
 """
 
@@ -21,6 +22,7 @@ __all__ = [
     "AccessDenied",
     "AuthenticationFailed",
     "ConfigurationError",
+    "ConfigurationUnreadable",
     "LocalProtocolError",
     "PluginError",
     "RecgateError",
@@ -102,3 +104,7 @@ class ConfigurationError(RecgateError):
     def __init__(self, problems: list[str] | str) -> None:
         self.problems = [problems] if isinstance(problems, str) else problems
         super().__init__("\n".join(self.problems))
+
+
+class ConfigurationUnreadable(ConfigurationError):
+    """The configuration file could not be read at all, so nothing is known of what stands in it."""

@@ -48,12 +48,13 @@ log = structlog.get_logger("recgate")
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A listener as bound: `bind: "127.0.0.1:0"` picks a port, and this says which."""
+    """A listener as bound: `bind: "127.0.0.1:0"` picks a port, and this says which. `name` is the configured one's."""
 
     protocol: str
     host: str
     port: int
     tls: str
+    name: str = ""
 
 
 @dataclass(slots=True)
@@ -163,7 +164,7 @@ class Gateway:
         host, port = await listener.bind()
         if service is not None:
             nursery.start_soon(service.run)
-        self.bound.append(Bound(settings.protocol, host, port, settings.tls))
+        self.bound.append(Bound(settings.protocol, host, port, settings.tls, settings.name))
         nursery.start_soon(listener.run)
         return listener
 

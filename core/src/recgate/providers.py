@@ -33,6 +33,7 @@ __all__ = [
     "Interactive",
     "Lease",
     "Masker",
+    "Objecting",
     "Observer",
     "Policy",
     "PolicyRequest",
@@ -145,6 +146,17 @@ class Way(Protocol):
 
         Raises:
             UpstreamFailed: nothing leads there now; worded for the client.
+        """
+        ...
+
+
+class Objecting(Protocol):
+    """What a protocol's listener options may offer: whether they can work with the listener's `tls:`."""
+
+    def objection(self, tls: str) -> tuple[str, str] | None:
+        """Say what is wrong with `tls` (require, allow or off) beside these options, and the remedy, or None.
+
+        `recgate config check` shows it, so that a listener that can let nobody in is never started.
         """
         ...
 
@@ -442,7 +454,10 @@ class SearchQuery:
 
 @dataclass(frozen=True, slots=True)
 class SearchHit:
-    """One entry that matched: `t` is µs since the session opened, `entry` its number in the transcript."""
+    """One entry that matched: `t` is µs since the session opened, `entry` its number in the transcript.
+
+    Of several entries that begin at one number, `part` says which: `recgate show SESSION --entry ENTRY.PART`.
+    """
 
     session: str
     entry: int
@@ -451,6 +466,7 @@ class SearchHit:
     target: str
     kind: str
     text: str
+    part: int = 0
 
 
 class SearchIndex(Protocol):

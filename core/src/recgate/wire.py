@@ -23,6 +23,7 @@ __all__ = ["MAX_READ", "Wire", "WireClosed"]
 # its way through recv, encryption and write: 256 KiB cost a fifth more for each byte.
 MAX_READ: Final = 128 * 1024
 TLS_CHUNK: Final = 64 * 1024  # bytes encrypted per step; bounds the ciphertext held for a slow peer
+MAX_ANSWERS: Final = 64 * 1024  # bytes that TLS answers by itself and a peer may leave unread
 SMALL: Final = 8 * 1024  # bytes of a read while little comes
 FAIRNESS: Final = 32  # reads without waiting before other sessions get their turn
 
@@ -129,14 +130,16 @@ class Wire:
             try:
                 data = tls.read(MAX_READ)
             except ssl.SSLWantReadError:
+                self._answer_tls()
                 if self._eof:
                     return b""  # without close_notify: protocols that need one say so themselves
             except ssl.SSLError as exc:
                 if isinstance(exc, ssl.SSLZeroReturnError | ssl.SSLEOFError):
                     return b""
+                self._answer_tls()  # the alert tells the peer why
                 raise WireClosed(f"TLS: {exc.reason or exc}") from exc
             else:
-                self._flush_tls()
+                self._answer_tls()
                 self.more = self.more or bool(tls.pending() or incoming.pending)
                 return data
             raw = self._receive_plain()
@@ -147,6 +150,19 @@ class Wire:
             else:
                 self._eof = True
                 incoming.write_eof()
+
+    def _answer_tls(self) -> None:
+        """Send what reading made TLS say by itself (a refused renegotiation): the peer may wait for it.
+
+        Behind bytes that the kernel has not taken it waits for `drain`, as everything does.
+        """
+        outgoing = self._outgoing
+        assert outgoing is not None
+        if outgoing.pending:
+            if not self._encrypted:
+                self._flush_tls()
+            elif outgoing.pending > MAX_ANSWERS:
+                raise WireClosed("TLS: the peer does not read what TLS answers")
 
     # -- writing ---------------------------------------------------------------------------------------
 

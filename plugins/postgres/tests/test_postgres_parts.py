@@ -19,7 +19,7 @@ from recgate_postgres.options import PostgresListener, PostgresTarget
 from recgate_postgres.plugin import recgate_api, recgate_protocols
 from recgate_postgres.refusals import MAX_WAITING, Refusals, error_text
 from recgate_postgres.requests import CallDetails, SimpleDetails, Statement, function_text
-from recgate_postgres.startup import NEWEST_MINOR, parse_startup
+from recgate_postgres.startup import MAX_PARAMETERS, MAX_VALUE, NEWEST_MINOR, parse_startup, route_details
 
 IDLE, BLOCK = ord("I"), ord("T")
 
@@ -260,3 +260,57 @@ def test_replication_is_a_door_of_its_own():
 def test_startup_lengths_are_what_the_wire_says():
     packet = startup(user="a")
     assert struct.unpack("!I", packet[:4])[0] == len(packet)
+
+
+def test_a_listener_that_could_let_nobody_in_is_objected_to():
+    wrong, remedy = PostgresListener().objection("off") or ("", "")
+    assert "nobody could log in" in wrong
+    assert "auth: scram" in remedy
+    assert PostgresListener(auth="scram").objection("off") is None
+    assert PostgresListener().objection("allow") is PostgresListener().objection("require") is None
+
+
+def details(**parameters: str) -> dict[str, str]:
+    return route_details(parse_startup(startup(0, **({"user": "u"} | parameters))[4:]))
+
+
+def test_every_setting_of_the_start_up_is_told():
+    told = details(client_encoding="UTF8", DateStyle="ISO, MDY", search_path="a,b", TimeZone="UTC")
+    assert told == {
+        "database": "",
+        "login": "u",
+        "protocol": "3.0",
+        "parameter.client_encoding": "UTF8",
+        "parameter.DateStyle": "ISO, MDY",
+        "parameter.search_path": "a,b",
+        "parameter.TimeZone": "UTC",
+    }
+
+
+def test_a_setting_does_not_pass_for_what_the_gateway_says():
+    told = details(login="root", protocol="9", options="-c x=1")
+    assert (told["login"], told["protocol"], told["options"]) == ("u", "3.0", "-c x=1")
+    assert (told["parameter.login"], told["parameter.protocol"]) == ("root", "9")
+    assert "parameter.options" not in told
+
+
+def test_settings_are_bounded_and_secret_ones_hidden():
+    many = {f"x.p{n}": "v" for n in range(MAX_PARAMETERS + 3)}
+    told = details(**many)
+    assert sum(name.startswith("parameter.") for name in told) == MAX_PARAMETERS
+    assert told["parameters_left_out"] == "3"
+    assert details(a="v" * 2_000)["parameter.a"] == "v" * MAX_VALUE + "… (2000 characters)"
+    secret = details(**{"app.api_key": "hunter2", "my.Password": "hunter2"})
+    assert "hunter2" not in str(secret)
+    assert secret["parameter.app.api_key"] == "•••"
+
+
+@pytest.mark.parametrize(
+    ("options", "told_"),
+    [
+        ("-c search_path=a -c app.token=hunter2 -c b=1", "-c search_path=a -c app.token=••• -c b=1"),
+        ("--app.secret=hun\\ ter2 -c b=1", "--app.secret=••• -c b=1"),
+    ],
+)
+def test_secret_options_are_hidden(options, told_):
+    assert details(options=options)["options"] == told_

@@ -144,6 +144,7 @@ def test_adding_again_replaces(index):
     )
     index.add(ALICE, first[5:])
     assert [hit.entry for hit in index.find(SearchQuery())] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9]
+    assert [hit.part for hit in index.find(SearchQuery())] == [0] * 10 + [1]
     assert texts(index, fields=(("verb", "drop"),)) == ["DROP TABLE t"]
     assert texts(index, terms=("3",)) == []
     assert texts(index, terms=("4",), fields=(("verb", "select"),)) == ["SELECT 4"]

@@ -8,7 +8,7 @@ import click
 
 from recgate.cli.context import configuration, json_option, print_json
 from recgate.config.files import EMBEDDED
-from recgate.errors import ConfigurationError
+from recgate.errors import ConfigurationError, ConfigurationUnreadable
 
 __all__ = ["config"]
 
@@ -21,9 +21,14 @@ def config() -> None:
 @config.command()
 @json_option
 def check(as_json: bool) -> None:
-    """Say everything that is wrong with the configuration: file, line, key, remedy. Exit status 1 if anything is."""
+    """Say everything that is wrong with the configuration: file, line, key, remedy.
+
+    Exit status 1 if anything is, 2 if the file cannot be read.
+    """
     try:
         found = configuration()
+    except ConfigurationUnreadable:
+        raise  # not a no: nothing could be checked
     except ConfigurationError as exc:
         for problem in exc.problems:
             if as_json:

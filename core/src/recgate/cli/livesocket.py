@@ -12,10 +12,18 @@ from typing import Final, cast
 from recgate.errors import RecgateError
 from recgate.providers import SessionRow
 
-__all__ = ["ask", "live_row", "live_sessions"]
+__all__ = ["NotRunning", "ask", "live_row", "live_sessions"]
 
 PATIENCE: Final = 10.0  # seconds for the gateway to take a request and begin its answer
 MAX_LINE: Final = 128 << 20  # bytes of an answer's line: the largest frame in base64
+
+_NOT_RUNNING: Final = (
+    "no gateway is running there; start it with `recgate serve`, or name its configuration with --config"
+)
+
+
+class NotRunning(RecgateError):
+    """Nobody listens on the socket: whatever held the data directory last has stopped, or died."""
 
 
 def ask(
@@ -26,7 +34,8 @@ def ask(
     `endless` waits for lines as long as they take, as `watch` must.
 
     Raises:
-        RecgateError: no gateway runs there, it may not be asked by this user, or it answers with an error.
+        NotRunning: no gateway runs there.
+        RecgateError: it may not be asked by this user, or it answers with an error.
     """
     path = data_dir / "control.sock"
     with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as sock:
@@ -37,6 +46,8 @@ def ask(
             if endless:
                 sock.settimeout(None)
             yield from _lines(sock)
+        except (FileNotFoundError, ConnectionRefusedError) as exc:
+            raise NotRunning(f"{path}: {_NOT_RUNNING}") from exc
         except (OSError, ValueError) as exc:
             raise RecgateError(f"{path}: {_why(exc)}") from exc
 
@@ -55,8 +66,6 @@ def _lines(sock: socket.socket) -> Iterator[dict[str, object]]:
 
 
 def _why(exc: OSError | ValueError) -> str:
-    if isinstance(exc, (FileNotFoundError, ConnectionRefusedError)):
-        return "no gateway is running there; start it with `recgate serve`, or name its configuration with --config"
     if isinstance(exc, PermissionError):
         return "only root and the gateway's own user may ask it; use sudo"
     if isinstance(exc, TimeoutError):
@@ -64,12 +73,15 @@ def _why(exc: OSError | ValueError) -> str:
     return str(exc)
 
 
-def live_sessions(data_dir: Path) -> list[SessionRow]:
-    """Give the sessions that are live now; none if no gateway can be asked."""
-    if not (data_dir / "control.sock").exists():
-        return []
+def live_sessions(data_dir: Path) -> list[SessionRow] | None:
+    """Give the sessions that are live now; None when no gateway runs, so that none can be.
+
+    Of a gateway that may not be asked, or does not answer, nothing is known: the list is empty.
+    """
     try:
         return [live_row(line) for line in ask(data_dir, {"do": "sessions"})]
+    except NotRunning:
+        return None
     except RecgateError:
         return []  # the catalog still has an answer
 

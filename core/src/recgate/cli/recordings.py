@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import click
 
 from recgate.cli.context import configuration, registry
+from recgate.cli.livesocket import live_sessions
 from recgate.errors import RecgateError
 from recgate.providers import SessionFilter
 from recgate.recording.reader import open_archive
@@ -114,7 +115,18 @@ class Recordings:
         row = self.catalog.get(session)
         if row is None:
             row = replace(row_of({"session": session, **self.opened(session)}), status="unlisted")
+        return self.truthful(row)
+
+    def truthful(self, row: SessionRow) -> SessionRow:
+        """Give the row as things are: nothing is live without a gateway, whatever its last one could still write."""
+        if row.status == "live" and not self.served:
+            return replace(row, status="unsealed")
         return row
+
+    @cached_property
+    def served(self) -> bool:
+        """Whether a gateway runs on the data directory."""
+        return live_sessions(self.config.data_dir) is not None
 
     def view(self, session: str) -> str:
         """Say how the session's protocol is looked at: `terminal`, or the empty string for text."""

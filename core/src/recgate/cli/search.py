@@ -66,6 +66,7 @@ def _as_json(hit: SearchHit) -> dict[str, object]:
         "target": hit.target,
         "kind": hit.kind,
         "text": hit.text,
+        "part": hit.part,
     }
 
 
@@ -78,7 +79,8 @@ def _heading(recordings: Recordings, hit: SearchHit) -> str:
 
 def _line(hit: SearchHit, query: SearchQuery) -> str:
     text = clipped(neutralise(_around(hit.text, query)), MAX_TEXT)
-    return f"  {clock(hit.t):>10}  {hit.entry:>6}  {neutralise(hit.kind):<8}  {text}".rstrip()
+    number = f"{hit.entry}.{hit.part}" if hit.part else str(hit.entry)
+    return f"  {clock(hit.t):>10}  {number:>6}  {neutralise(hit.kind):<8}  {text}".rstrip()
 
 
 def _around(text: str, query: SearchQuery) -> str:

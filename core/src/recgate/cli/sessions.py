@@ -81,7 +81,10 @@ def sessions(
 
 def _all(recordings: Recordings, query: SessionFilter) -> Iterator[SessionRow]:
     """Give what `query` finds, a page of the catalog at a time, at most its limit."""
-    fresh = _just_opened(recordings, query)[: query.limit]
+    live = live_sessions(recordings.config.data_dir)
+    if live is None and query.live:
+        return  # the catalog may say so of those that were when their gateway was killed
+    fresh = _just_opened(recordings, query, live or [])[: query.limit]
     yield from fresh
     left, before = query.limit - len(fresh), ""
     known = {row.id for row in fresh}
@@ -90,13 +93,16 @@ def _all(recordings: Recordings, query: SessionFilter) -> Iterator[SessionRow]:
         if not page:
             return
         before, left = page[-1].id, left - len(page)
-        yield from (row for row in page if row.id not in known)  # the catalog may have caught up meanwhile
+        page = [row for row in page if row.id not in known]  # the catalog may have caught up meanwhile
+        yield from map(recordings.truthful, page) if live is None else page
 
 
-def _just_opened(recordings: Recordings, query: SessionFilter) -> list[SessionRow]:
+def _just_opened(
+    recordings: Recordings, query: SessionFilter, live: Sequence[SessionRow]
+) -> list[SessionRow]:
     """Give live sessions that the catalog does not list yet: it learns of them from their first frames."""
     fresh: list[SessionRow] = []
-    for row in live_sessions(recordings.config.data_dir):
+    for row in live:
         if query.user not in ("", row.user) or query.target not in ("", row.target):
             continue
         if query.until is not None and row.started >= query.until:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import click
 import trio
 
 from recgate.cli.context import configuration, json_option, print_json, registry
+from recgate.cli.livesocket import ask
+from recgate.errors import RecgateError
 from recgate.keys import GatewayKeys
 from recgate.model import Principal
 from recgate.providers import Authenticator, Directory
@@ -17,7 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["targets"]
 
-NO_LINE: Final = "no listener with a fixed port speaks its protocol"
+NO_LISTENER: Final = "no listener speaks its protocol"
+NO_WORD: Final = "its plugin says no line for it"
 _ANYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 
 
@@ -32,8 +36,9 @@ def targets(name: str, groups: tuple[str, ...], as_json: bool) -> None:
     if name or groups:
         principal = trio.run(_principal, name, frozenset(groups), registry().authenticators)
         found = [target for target in found if target.allows(principal)]
+    lines = _Lines(config)
     for target in found:
-        line = _line(config, target, name)
+        line, why = lines.of(target, name)
         if as_json:
             print_json(
                 {
@@ -45,7 +50,7 @@ def targets(name: str, groups: tuple[str, ...], as_json: bool) -> None:
                 }
             )
         else:
-            click.echo(f"{target.info.name:<24} {target.info.protocol:<10} {line or NO_LINE}")
+            click.echo(f"{target.info.name:<24} {target.info.protocol:<10} {line or why}")
     if not found:
         click.echo(
             "there is no target" + (f" for {name}" if name else "") + "; see `targets:` in the configuration",
@@ -64,17 +69,43 @@ async def _principal(name: str, groups: frozenset[str], authenticators: list[Aut
     return Principal("", name, name, groups)
 
 
-def _line(config: Configuration, target: TargetSettings, name: str) -> str:
-    provider = registry().protocols[target.info.protocol]
-    listener = next((each for each in config.listeners if each.protocol == target.info.protocol), None)
-    # A port that is picked at start is in what `serve --json` prints, and nowhere else.
-    if listener is None or provider.client_line is None or not listener.port:
-        return ""
-    login = target.info.name
-    if name and getattr(listener.options, "auth", "") == "scram":
-        login = f"{name}+{login}"
-    line = provider.client_line(target.info, _host(config, listener), listener.port, login)
-    return line.replace("{ca}", _authority(config))
+class _Lines:
+    """Words the line for each target. The running gateway is asked only where it alone knows the port."""
+
+    def __init__(self, config: Configuration) -> None:
+        self._config = config
+
+    def of(self, target: TargetSettings, name: str) -> tuple[str, str]:
+        """Give the line, or the empty string and why there is none."""
+        config = self._config
+        provider = registry().protocols[target.info.protocol]
+        listener = next((each for each in config.listeners if each.protocol == target.info.protocol), None)
+        if listener is None:
+            return "", NO_LISTENER
+        if provider.client_line is None:
+            return "", NO_WORD
+        port = listener.port or self._bound.get(listener.name, 0)
+        if not port:
+            return "", f"{listener.name} takes its port when it starts, and {self._unknown}"
+        login = target.info.name
+        if name and getattr(listener.options, "auth", "") == "scram":
+            login = f"{name}+{login}"
+        line = provider.client_line(target.info, _host(config, listener), port, login)
+        return line.replace("{ca}", _authority(config)), ""
+
+    @cached_property
+    def _bound(self) -> dict[str, int]:
+        """Ports by listener, as the running gateway has bound them."""
+        ports: dict[str, int] = {}
+        self._unknown = "the running gateway has no such listener: restart it, or give it a fixed port"
+        try:
+            for line in ask(self._config.data_dir, {"do": "listeners"}):
+                port = line.get("port")
+                if isinstance(port, int):
+                    ports.setdefault(str(line.get("name", "")), port)
+        except RecgateError as exc:
+            self._unknown = str(exc)
+        return ports
 
 
 def _authority(config: Configuration) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 from recgate.config.marks import MAX_FILE
 from recgate.config.reading import read_configuration
 from recgate.config.sections import Configuration
-from recgate.errors import ConfigurationError
+from recgate.errors import ConfigurationError, ConfigurationUnreadable
 from recgate.plugins import Registry
 
 __all__ = ["EMBEDDED", "ENVIRONMENT", "HERE", "find", "load"]
@@ -54,7 +54,7 @@ def _read(file: Path) -> str:
             data = stream.read(MAX_FILE + 1)
     except OSError as exc:
         problem = f"{file}: cannot be read: {exc.strerror}. Check the path and its rights."
-        raise ConfigurationError(problem) from exc
+        raise ConfigurationUnreadable(problem) from exc
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as exc:

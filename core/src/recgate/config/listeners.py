@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 
 from pydantic import BaseModel
 
@@ -11,6 +11,9 @@ from recgate.config.problems import KeyPath, suggestion
 from recgate.config.sections import ListenerKeys, ListenerSettings, ListenerTls, MetricsOptions
 from recgate.config.values import is_loopback, parse_bind
 from recgate.plugins import Registry
+
+if TYPE_CHECKING:
+    from recgate.providers import Objecting
 
 __all__ = ["METRICS", "default_listeners", "read_listeners"]
 
@@ -65,11 +68,15 @@ def _read_listener(data: dict[str, object], path: KeyPath, read: EntryReader) ->
         return None
     if options is None:
         return None
+    tls = _tls(keys, default_tls, bind.host, path, read)
+    if hasattr(options, "objection") and (found := cast("Objecting", options).objection(tls)) is not None:
+        wrong, remedy = found
+        read.problems.add((*path, "tls"), wrong, remedy)
     return ListenerSettings(
         protocol=keys.protocol,
         host=bind.host,
         port=bind.port,
-        tls=_tls(keys, default_tls, bind.host, path, read),
+        tls=tls,
         options=options,
         max_connections=keys.max_connections,
         handshake_timeout=keys.handshake_timeout,

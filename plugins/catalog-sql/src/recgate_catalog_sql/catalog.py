@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any, Final
@@ -19,6 +20,7 @@ from recgate_catalog_sql.schema import prepare, sessions
 __all__ = ["SqlCatalog"]
 
 BUSY_MS: Final = 15_000  # another process's transaction is one row; this is far beyond a slow disk
+BUSY_PAUSE: Final = 0.01  # seconds before trying again where SQLite does not wait by itself
 MAX_PAGE: Final = 10_000  # rows of one answer; callers page with `before`
 COLUMNS: Final = tuple(field.name for field in fields(SessionRow))
 
@@ -144,8 +146,22 @@ def _row(found: sa.Row[Any]) -> SessionRow:
 def _configure_sqlite(connection: sqlite3.Connection, record: object) -> None:
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
-    cursor.execute("PRAGMA journal_mode = WAL")
+    _use_wal(cursor)
     cursor.execute(
         "PRAGMA synchronous = FULL"
     )  # a session that has been listed stays listed after a power loss
     cursor.close()
+
+
+def _use_wal(cursor: sqlite3.Cursor) -> None:
+    """Switch to the write-ahead log. Two that do so on a new file at once are told "locked", and not to wait."""
+    deadline = time.monotonic() + BUSY_MS / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(BUSY_PAUSE)
+        else:
+            return

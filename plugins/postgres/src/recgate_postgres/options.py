@@ -75,3 +75,10 @@ class PostgresListener(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     auth: Literal["password", "scram"] = "password"
+
+    def objection(self, tls: str) -> tuple[str, str] | None:
+        """Say why nobody could log in with this `tls:`, and what to do about it."""
+        if tls == "off" and self.auth == "password":
+            wrong = "nobody could log in: `auth: password` takes a token only inside TLS"
+            return wrong, "Say `tls: require`, or `auth: scram`, which sends no token"
+        return None

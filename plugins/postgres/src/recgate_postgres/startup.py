@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,6 +14,16 @@ __all__ = ["MAX_STARTUP", "NEWEST_MINOR", "Startup", "parse_startup", "route_det
 MAX_STARTUP: Final = 10_000  # the server's own MAX_STARTUP_PACKET_LENGTH
 NEWEST_MINOR: Final = 2
 
+MAX_PARAMETERS: Final = 64  # that are recorded one by one; a client library sends five
+MAX_NAME: Final = 63  # characters of a name: what the server has room for
+MAX_VALUE: Final = 1_000  # characters of a value
+HIDDEN: Final = "•••"  # for a value whose name says that it is a secret
+
+_TOLD: Final = frozenset((b"application_name", b"options", b"replication"))
+_SECRET: Final = re.compile(r"passw|pwd|secret|token|credential|api_?key|private", re.IGNORECASE)
+_SECRET_OPTION: Final = re.compile(
+    rf"([\w.-]*(?:{_SECRET.pattern})[\w.-]*\s*=)(?:\\.|[^\s\\])+", re.IGNORECASE | re.DOTALL
+)
 _OFF: Final = frozenset((b"", b"0", b"off", b"false", b"no", b"f", b"n"))
 
 
@@ -80,7 +91,26 @@ def route_details(startup: Startup) -> dict[str, str]:
         details["application_name"] = decode(application, "utf-8")
     options = startup.parameters.get(b"options")
     if options:
-        details["options"] = decode(options, "utf-8")  # settings of the session that no statement shows
+        details["options"] = _SECRET_OPTION.sub(rf"\1{HIDDEN}", decode(options, "utf-8"))
     if startup.replication:
         details["replication"] = "yes"
+    details.update(_settings(startup))
     return details
+
+
+def _settings(startup: Startup) -> dict[str, str]:
+    """Give what else a client sets for its session, which no statement shows: `parameter.NAME`, in its order.
+
+    The prefix keeps a parameter that is called `login` from passing for one.
+    """
+    named = [name for name in startup.parameters if name not in _TOLD]
+    found: dict[str, str] = {}
+    for name in named[:MAX_PARAMETERS]:
+        value = decode(startup.parameters[name], "utf-8")
+        if len(value) > MAX_VALUE:
+            value = f"{value[:MAX_VALUE]}… ({len(value)} characters)"
+        word = decode(name, "utf-8")[:MAX_NAME]
+        found[f"parameter.{word}"] = HIDDEN if _SECRET.search(word) else value
+    if len(named) > MAX_PARAMETERS:
+        found["parameters_left_out"] = str(len(named) - MAX_PARAMETERS)
+    return found

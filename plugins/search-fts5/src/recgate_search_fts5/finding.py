@@ -48,20 +48,19 @@ class _Search:
 
     def hits(self) -> Iterator[SearchHit]:
         """Give all hits: sessions by their start, and in each the entries of all its packs merged."""
-        open_: list[
-            tuple[int, int, SearchHit]
-        ] = []  # by entry number; the count keeps hits themselves uncompared
+        # By entry number and part; the count keeps hits themselves uncompared.
+        open_: list[tuple[int, int, int, SearchHit]] = []
         count, current = 0, None
         for pid, sid, first in self._candidates():
             # Packs come by their first entry: whatever is lower than that can be followed by nothing lower.
             while open_ and (sid != current or open_[0][0] < first):
-                yield heapq.heappop(open_)[2]
+                yield heapq.heappop(open_)[3]
             current = sid
             for hit in self._hits_in(pid):
                 count += 1
-                heapq.heappush(open_, (hit.entry, count, hit))
+                heapq.heappush(open_, (hit.entry, hit.part, count, hit))
         while open_:
-            yield heapq.heappop(open_)[2]
+            yield heapq.heappop(open_)[3]
 
     def _candidates(self) -> Iterator[Candidate]:
         where, arguments = ["1"], list[object]()
@@ -99,7 +98,7 @@ class _Search:
         for place in self._matching(pack, texts):
             member = pack.members[place]
             if self._in_time(started + member.t / 1e6):
-                yield SearchHit(session, member.n, member.t, user, target, kind, texts[place])
+                yield SearchHit(session, member.n, member.t, user, target, kind, texts[place], member.part)
 
     def _matching(self, pack: Pack, texts: list[str]) -> list[int]:
         places = list(range(len(texts)))

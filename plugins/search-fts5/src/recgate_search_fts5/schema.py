@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,7 @@ __all__ = ["TOKENIZER", "VERSION", "open_index"]
 
 VERSION: Final = 1
 BUSY_SECONDS: Final = 30.0  # another process's transaction is one segment's entries
+BUSY_PAUSE: Final = 0.01  # seconds before trying again where SQLite does not wait by itself
 TOKENIZER: Final = "unicode61 remove_diacritics 2"
 
 # `words` says which packs have all of a query's tokens, wherever they stand; exact answers are found in the
@@ -56,7 +58,7 @@ def open_index(path: Path, *, shared: bool = False) -> sqlite3.Connection:
             f"search-fts5: {path}: {exc}; check that the directory is there and writable"
         ) from exc
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
+        _use_wal(connection)
         # The state of indexing is saved elsewhere and says what is in here, so it must be.
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = ON")
@@ -70,6 +72,20 @@ def open_index(path: Path, *, shared: bool = False) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch to the write-ahead log. Two that do so on a new file at once are told "locked", and not to wait."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(BUSY_PAUSE)
+        else:
+            return
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
