@@ -69,7 +69,7 @@ def test_what_is_overridden_is_there_to_be_overridden(ours: Any, theirs: Any):
             "_sender",
             "_signed",
         ),
-        *("_take_data", "_unverified"),
+        *("_take_data", "_take_whole", "_unverified"),
     }
 
 

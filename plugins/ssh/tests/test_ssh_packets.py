@@ -108,3 +108,59 @@ def test_a_packet_tampered_with_changes_nothing_of_those_before_it():
     layer.deliver_gathered()
 
     assert taker.got == b"what was really sent"
+
+
+def layer_with(taker: Taker) -> Any:
+    layer: Any = object.__new__(packets.PacketLayer)
+    layer._channels, layer._auth_complete, layer._recv_seq, layer._inpbuf = {7: taker}, True, 0, b""
+    layer._transport = None
+    return layer
+
+
+def test_a_read_of_one_small_packet_is_taken_by_itself():
+    key, iv = os.urandom(16), os.urandom(12)
+    sender, receiver, taker = CachedGcm(key, iv), CachedGcm(key, iv), Taker()
+    layer = layer_with(taker)
+
+    for word in (b"l", b"s", b"x" * 900):
+        assert layer._take_whole(receiver, memoryview(sealed(sender, word)))
+    assert (taker.got, layer._recv_seq) == (b"ls" + b"x" * 900, 3)
+
+
+def test_a_small_packet_tampered_with_is_left_to_the_general_way_which_ends_the_connection():
+    key, iv = os.urandom(16), os.urandom(12)
+    sender, receiver, taker = CachedGcm(key, iv), CachedGcm(key, iv), Taker()
+    layer = layer_with(taker)
+    packet = bytearray(sealed(sender, b"ls"))
+    packet[12] ^= 1
+
+    assert not layer._take_whole(receiver, memoryview(packet))
+    layer._inpbuf = bytes(packet)
+    with pytest.raises(MACError):
+        layer._recv_sealed(receiver)
+    assert taker.got == b""
+
+
+@pytest.mark.parametrize("cut", [1, 4, 20, 21])
+def test_a_part_of_a_packet_is_never_taken_by_itself(cut: int):
+    key, iv = os.urandom(16), os.urandom(12)
+    sender, receiver, taker = CachedGcm(key, iv), CachedGcm(key, iv), Taker()
+    packet = sealed(sender, b"ls")
+
+    assert not layer_with(taker)._take_whole(receiver, memoryview(packet[:-cut]))
+    assert not layer_with(taker)._take_whole(receiver, memoryview(packet + packet[:cut]))
+    assert taker.got == b""
+    assert layer_with(taker)._take_whole(receiver, memoryview(packet))  # no nonce was used up
+
+
+def test_data_for_nobody_and_before_the_login_is_not_taken():
+    key, iv = os.urandom(16), os.urandom(12)
+    for spoil in ({"_channels": {}}, {"_auth_complete": False}):
+        sender, receiver, taker = CachedGcm(key, iv), CachedGcm(key, iv), Taker()
+        layer = layer_with(taker)
+        vars(layer).update(spoil)
+        assert not layer._take_whole(receiver, memoryview(sealed(sender, b"ls")))
+        assert (taker.got, receiver.opened is not None) == (
+            b"",
+            True,
+        )  # opened, for asyncssh to say what is wrong

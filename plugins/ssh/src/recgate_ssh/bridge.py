@@ -65,11 +65,7 @@ class End:
         self.asked: list[Slot] = []  # slots of the other end's channel, for answers that come from here
         self._pauses: set[str] = set()
         self.over = False
-
-    @property
-    def other(self) -> End:
-        """The end across."""
-        return self.bridge.ends[UPSTREAM if self.side is CLIENT else CLIENT]
+        self.other = self  # the end across, once the bridge has both
 
     def _lane_waits(self, yes: bool) -> None:
         self.pause("lane", yes)
@@ -148,7 +144,9 @@ class Bridge:
         self.crossing = crossing
         self.number = number
         self.kind = kind
-        self.ends = {CLIENT: End(self, CLIENT), UPSTREAM: End(self, UPSTREAM)}
+        near, far = End(self, CLIENT), End(self, UPSTREAM)
+        near.other, far.other = far, near
+        self.ends = {CLIENT: near, UPSTREAM: far}
         self.opener = self.ends[opener]
         self.opener.channel = channel
         channel.events = self.opener

@@ -54,10 +54,11 @@ class Traffic(Protocol):
 class Lane:
     """Frames of one side of one channel. `pause` stops the source while something waits, and lets it go on."""
 
-    __slots__ = ("_held", "_pause", "_queue", "_running", "_traffic", "notice")
+    __slots__ = ("_held", "_pause", "_queue", "_running", "_session", "_traffic", "notice")
 
     def __init__(self, traffic: Traffic, pause: Callable[[bool], None]) -> None:
         self._traffic = traffic
+        self._session = traffic.session
         self._pause = pause
         self._queue: deque[Item] | None = None  # made when something waits: most channels never do
         self._running = False
@@ -74,7 +75,7 @@ class Lane:
         traffic = self._traffic
         if traffic.stopped:
             return
-        session = traffic.session
+        session = self._session
         if self._running or self._held or frame.request is not None or session.waits or session.recorder.full:
             self._enqueue((frame, deliver, deny))
             return
@@ -119,7 +120,7 @@ class Lane:
     async def _run(self) -> None:
         """Empty the queue. Cancelled, what was not delivered is dropped with the session."""
         traffic = self._traffic
-        session = traffic.session
+        session = self._session
         try:
             while self._queue and not self._held and not traffic.stopped:
                 frame, deliver, deny = self._queue.popleft()

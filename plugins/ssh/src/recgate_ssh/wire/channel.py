@@ -26,6 +26,7 @@ from asyncssh.constants import (
 from asyncssh.misc import ProtocolError
 from asyncssh.packet import Boolean, SSHPacket, String, UInt32
 
+from recgate_ssh.wire.packets import WHOLE
 from recgate_ssh.wire.replies import MAX_OWED, Replies, Slot
 from recgate_ssh.wire.transport import MAX_READ
 
@@ -296,6 +297,17 @@ class WireChannel(SSHChannel[bytes]):
         """
         if self._send_state != "open" or self._recv_state == "closed" or not data:
             return
+        count = len(data)
+        if (
+            count <= WHOLE
+            and not self._send_buf
+            and not ext
+            and count <= min(self._send_window, self._send_pktsize)
+        ):
+            assert self._send_chan is not None
+            if self._link.send_whole(self._send_chan, data):
+                self._send_window -= count
+                return
         datatype = EXTENDED_DATA_STDERR if ext else None
         view = memoryview(data)
         if not self._send_buf:

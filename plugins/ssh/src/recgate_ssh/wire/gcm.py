@@ -22,15 +22,15 @@ Buffer = bytes | bytearray | memoryview
 class CachedGcm:
     """One direction's cipher: 4 fixed bytes and a 64-bit invocation counter make the nonce."""
 
-    __slots__ = ("_count", "_fixed", "_open_into", "_seal_into", "opened")
+    __slots__ = ("_count", "_fixed", "_open", "_open_into", "_seal", "_seal_into", "opened")
 
     def __init__(self, key: bytes, iv: bytes) -> None:
         aead = AESGCM(key)
-        self._seal_into = aead.encrypt_into
-        self._open_into = aead.decrypt_into
+        self._seal, self._seal_into = aead.encrypt, aead.encrypt_into
+        self._open, self._open_into = aead.decrypt, aead.decrypt_into
         self._fixed = iv[:4]
         self._count = int.from_bytes(iv[4:], "big")
-        self.opened: bytes | None = None  # a packet opened by the fast path, for the slow one to take
+        self.opened: bytes | None = None  # a packet opened by a faster path, for a slower one to take
 
     def seal_into(self, data: Buffer, header: Buffer, out: memoryview) -> None:
         """Encrypt `data` into `out` (16 bytes longer), authenticating `header`, under the next nonce."""
@@ -45,6 +45,21 @@ class CachedGcm:
             return False
         self._count = self._count + 1 & _COUNTER
         return True
+
+    def seal(self, data: bytes, header: bytes) -> bytes:
+        """Encrypt one small packet, authenticating `header`, under the next nonce; gives ciphertext with tag."""
+        sealed = self._seal(self._fixed + self._count.to_bytes(8, "big"), data, header)
+        self._count = self._count + 1 & _COUNTER
+        return sealed
+
+    def open(self, data: Buffer, header: Buffer) -> bytes | None:
+        """Decrypt one small packet (tag at its end); None, and the nonce is not used up, if it was tampered with."""
+        try:
+            plain = self._open(self._fixed + self._count.to_bytes(8, "big"), data, header)
+        except InvalidTag:
+            return None
+        self._count = self._count + 1 & _COUNTER
+        return plain
 
     # The names and shapes of asyncssh's GCMCipher follow.
 

@@ -13,6 +13,7 @@ asyncssh's own path, and so does everything under another cipher or an asyncssh 
 from __future__ import annotations
 
 import os
+import struct
 import time
 from typing import Any, Final, cast
 
@@ -25,7 +26,7 @@ from asyncssh.misc import DisconnectError, MACError, ProtocolError
 from recgate_ssh.wire.gcm import TAG, CachedGcm
 from recgate_ssh.wire.transport import Pause
 
-__all__ = ["FAST", "MAX_HELD", "PacketLayer"]
+__all__ = ["FAST", "MAX_HELD", "WHOLE", "PacketLayer"]
 
 # The minor version whose internals this was written against and is tested with.
 FAST: Final = asyncssh.__version__.split(".")[:2] == ["2", "24"]
@@ -37,6 +38,7 @@ MAX_RECEIVED: Final = (
     256 * 1024
 )  # bytes of one packet that asyncssh takes, and of data gathered before it goes on
 LEAD: Final = 10  # bytes before a data packet's data: padding length, type, channel, data length
+WHOLE: Final = 1024  # bytes of a packet that is handled by itself, as keystrokes and their echoes are
 SEALED: Final = 160 * 1024  # bytes of packets sealed before they are written, about one read's worth
 
 # One scratch for the process each way: a packet is sealed and written, or opened and copied out, without a
@@ -45,6 +47,8 @@ _plain = bytearray(MAX_PACKET + 64)
 _sealed = bytearray(SEALED)
 _opened = bytearray(2 * MAX_RECEIVED + 64)
 _plain_view, _sealed_view, _opened_view = memoryview(_plain), memoryview(_sealed), memoryview(_opened)
+
+_data_head: Final = struct.Struct(">BBII")  # the `LEAD` bytes
 
 # RFC 4253 §6 wants arbitrary, preferably random padding. Under AES-GCM it hides nothing; random once is enough.
 _padding = os.urandom(32)
@@ -100,6 +104,23 @@ class PacketLayer(SSHConnection):
                 continue
             part, data = bytes(data[:limit]), data[limit:]
             super().send_packet(pkttype, head + len(part).to_bytes(4, "big") + part)
+
+    def send_whole(self, number: int, data: bytes) -> bool:
+        """Send a little data on the peer's channel `number` as one packet; False if it cannot be done now."""
+        cipher = self._sender()
+        if cipher is None:
+            return False
+        count = len(data)
+        pad = -(LEAD + count) % BLOCK
+        if pad < 4:
+            pad += BLOCK
+        packet = _data_head.pack(pad, MSG_CHANNEL_DATA, number, count) + data + _padding[:pad]
+        size = LEAD + count + pad
+        header = size.to_bytes(4, "big")
+        self._send_seq = self._send_seq + 1 & 0xFFFFFFFF
+        self._rekey_bytes_sent += size
+        self._send(header + cipher.seal(packet, header))
+        return True
 
     def _send_sealed(self, cipher: CachedGcm, head: bytes, data: memoryview, limit: int) -> int:
         """Seal packets of `data` and write them together; gives how much that was.
@@ -171,6 +192,8 @@ class PacketLayer(SSHConnection):
     def data_received(self, data: Any, datatype: Any = None) -> None:
         """Take what was read. Nothing of `data` is kept after this returns."""
         held: Any = self._inpbuf
+        if not held and (cipher := self._receiver()) is not None and self._take_whole(cipher, data):
+            return
         if held:
             # Complete the packet that was begun, then go on in the read itself: joining both would copy it all.
             need = self._missing(held) if self._receiver() is not None else len(data)
@@ -190,6 +213,30 @@ class PacketLayer(SSHConnection):
         self.deliver_gathered()
         if len(self._inpbuf) > MAX_HELD and self._transport is not None:
             cast(Any, self._transport).pause_reading(Pause.UNPARSED)
+
+    def _take_whole(self, cipher: CachedGcm, data: memoryview) -> bool:
+        """Take a read that is one small packet of channel data and nothing else; False leaves it to the general way."""
+        size = len(data) - 4 - TAG
+        if not BLOCK <= size <= WHOLE or int.from_bytes(data[:4], "big") != size or size % BLOCK:
+            return False
+        plain = cipher.open(data[4:], data[:4])
+        if plain is None:
+            return False
+        pad, kind, number, count = _data_head.unpack_from(plain)
+        channel: Any = self._channels.get(number) if kind == MSG_CHANNEL_DATA else None
+        if (
+            channel is None
+            or not self._auth_complete
+            or LEAD + count + pad != size
+            or not channel.may_take(count)
+        ):
+            cipher.opened = plain
+            return False
+        self._auth_final = True
+        self._recv_seq = self._recv_seq + 1 & 0xFFFFFFFF
+        channel.count_taken(count)
+        channel.take(plain[LEAD : LEAD + count])
+        return True
 
     @staticmethod
     def _missing(held: bytes) -> int:
@@ -225,6 +272,9 @@ class PacketLayer(SSHConnection):
     def _recv_sealed(self, cipher: CachedGcm) -> bool:
         """Open packets from the buffer; False when more must be read (or a packet is being worked on)."""
         data = self._inpbuf
+        if cipher.opened is not None:  # by `_take_whole`, and not channel data
+            packet, self._inpbuf = cipher.opened, b""
+            return self._recv_other(cipher, packet)
         view = memoryview(data)
         position, end = 0, len(view)
         try:

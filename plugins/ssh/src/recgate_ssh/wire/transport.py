@@ -71,7 +71,7 @@ class SocketTransport(asyncio.Transport):
         self._write_paused = False
         self._pauses = 0  # the reasons of `Pause`; a plain number, since every read looks at it
         self._resumed = trio.Event()
-        self.closed = trio.Event()
+        self.closed = False
         self.heard = True  # something came since whoever keeps the connection alive last looked
 
     # -- reading ---------------------------------------------------------------------------------------
@@ -79,18 +79,24 @@ class SocketTransport(asyncio.Transport):
     async def run(self) -> None:
         """Read until EOF, error or `abort`, calling the protocol. Cancelled, nothing read is lost but the rest."""
         protocol, recv_into = self._protocol, self._socket.recv_into
+        fd, wait_readable = self._socket.fileno(), trio.lowlevel.wait_readable
         protocol.connection_made(self)
-        turns = 0
-        while not self.closed.is_set():
+        turns, wait = 0, False
+        while not self.closed:
             if self._pauses:
                 await self._resumed.wait()
                 continue
             try:
+                if wait:
+                    wait, turns = False, 0
+                    await wait_readable(fd)
+                    continue  # it may have been paused or aborted meanwhile
                 count = recv_into(_buffer)
             except BlockingIOError:
-                turns = 0
-                await self._readable()
+                wait = True
                 continue
+            except trio.ClosedResourceError:
+                return  # aborted while it waited
             except OSError as exc:
                 protocol.connection_lost(exc)
                 return
@@ -100,18 +106,11 @@ class SocketTransport(asyncio.Transport):
             self.heard = True
             protocol.data_received(_view[:count])
             turns += 1
-            if count < BULK and not self._pauses and not self.closed.is_set():
-                turns = 0
-                await self._readable()
+            if count < BULK:
+                wait = True
             elif turns >= FAIRNESS:
                 turns = 0
                 await trio.lowlevel.checkpoint()
-
-    async def _readable(self) -> None:
-        try:
-            await trio.lowlevel.wait_readable(self._socket)
-        except trio.ClosedResourceError:
-            self.closed.set()  # aborted meanwhile
 
     def pause_reading(self, why: Pause = Pause.OTHER_LEG) -> None:
         """Take nothing more from the socket for this reason, until it is resumed for this reason."""
@@ -133,7 +132,7 @@ class SocketTransport(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send what the kernel takes now and keep the rest, in order."""
-        if self.closed.is_set():
+        if self.closed:
             return
         if not self._backlog:
             try:
@@ -163,7 +162,7 @@ class SocketTransport(asyncio.Transport):
             self.pause_reading(Pause.UNSENT)
 
     async def _drain(self) -> None:
-        while self._backlog and not self.closed.is_set():
+        while self._backlog and not self.closed:
             try:
                 await trio.lowlevel.wait_writable(self._socket)
                 if not self._backlog:
@@ -198,7 +197,7 @@ class SocketTransport(asyncio.Transport):
 
     def abort(self) -> None:
         """Stop reading and writing now; what was not sent is dropped. Idempotent."""
-        self.closed.set()
+        self.closed = True
         self._resumed.set()
         self._backlog = None
         self._unsent = 0
@@ -209,7 +208,7 @@ class SocketTransport(asyncio.Transport):
 
     def is_closing(self) -> bool:
         """Whether it was aborted."""
-        return self.closed.is_set()
+        return self.closed
 
     def get_extra_info(self, name: str, default: object = None) -> Any:  # noqa: ANN401 - as asyncio has it
         """Give `socket`, `sockname` or `peername`."""
