@@ -12,8 +12,6 @@ import trio
 import trio_asyncio
 from asyncssh.connection import SSHClientConnection
 
-import recgate_ssh.wire  # noqa: F401 - before asyncssh
-
 __all__ = ["MisbehavingClient", "raw_client"]
 
 

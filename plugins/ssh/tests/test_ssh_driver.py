@@ -1,21 +1,22 @@
 """One session cannot hurt another (law 7), nothing is left running, and no peer makes the gateway remember."""
 
-import asyncio
 import gc
 import signal
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 import trio.testing
-import trio_asyncio
 
 from plugins.ssh.tests.gate import Gate, open_gate
 from recgate.decisions import ALLOW, Decision
 from recgate.sansio.frames import UPSTREAM
+from recgate_ssh import driver
 from recgate_ssh.options import SshListenerOptions
+from recgate_ssh.wire.loop import Loop
 from tests.peers.sshd import Sshd
 
 
@@ -23,27 +24,30 @@ def boom() -> None:
     raise ZeroDivisionError("in the background")
 
 
-async def boom_later() -> None:
-    await asyncio.sleep(0)
-    boom()
-
-
-def loop() -> Any:
-    return trio_asyncio.current_loop.get()
-
-
 @pytest.mark.parametrize(
     "fault",
     [
-        lambda: loop().call_soon(boom),
-        lambda: loop().call_exception_handler({"message": "x", "exception": ValueError()}),
+        lambda loop: loop.call_soon(boom),
+        lambda loop: loop.call_later(0.01, boom),
+        lambda loop: loop.call_exception_handler({"message": "x", "exception": ValueError()}),
     ],
-    ids=["callback", "handler"],
+    ids=["callback", "timer", "handler"],
 )
-async def test_an_error_in_one_sessions_loop_ends_that_session_alone(gate: Gate, fault: Any):
+async def test_an_error_in_one_sessions_loop_ends_that_session_alone(
+    gate: Gate, fault: Callable[[Loop], object], monkeypatch: pytest.MonkeyPatch
+):
+    loops: list[Loop] = []
+
+    class Noted(Loop):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            loops.append(self)
+
+    monkeypatch.setattr(driver, "Loop", Noted)
+
     def decide(request: Any) -> Decision:
         if "fault" in request.request.text:
-            fault()
+            fault(loops[-1])
         return ALLOW
 
     gate.decide = decide

@@ -4,7 +4,6 @@ import os
 
 from asyncssh.crypto.cipher import GCMCipher
 
-import recgate_ssh.wire  # noqa: F401 - before asyncssh
 from recgate_ssh.wire.gcm import TAG, CachedGcm
 
 

@@ -9,7 +9,6 @@ from asyncssh.channel import SSHChannel
 from asyncssh.connection import SSHClientConnection, SSHConnection, SSHServerConnection
 from asyncssh.constants import MSG_CHANNEL_OPEN, MSG_GLOBAL_REQUEST
 
-import recgate_ssh.wire  # noqa: F401 - before asyncssh
 from recgate_ssh.wire import channel, client_leg, link, packets, target_leg
 from recgate_ssh.wire.channel import WireChannel
 from recgate_ssh.wire.client_leg import ClientLink

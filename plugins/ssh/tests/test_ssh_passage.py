@@ -12,7 +12,6 @@ import trio_asyncio
 from asyncssh.constants import MSG_GLOBAL_REQUEST
 from asyncssh.packet import Boolean, String, UInt32
 
-import recgate_ssh.wire  # noqa: F401 - before asyncssh
 from plugins.ssh.tests.gate import TOKEN, Gate
 from plugins.ssh.tests.rawclient import raw_client
 from recgate.model import Credential, Secret, TargetInfo

@@ -40,9 +40,10 @@ def test_asyncssh_stands_behind_one_package():
     assert guilty == []
 
 
-def test_trio_asyncio_comes_before_asyncssh():
+def test_the_gateways_process_keeps_asyncio_as_it_is():
+    """A loop for asyncio in general would replace its policy for everybody in the process."""
     code = (
-        "import sys, recgate_ssh.driver; m = list(sys.modules); "
-        "sys.exit(m.index('trio_asyncio') > m.index('asyncssh'))"
+        "import asyncio, sys, recgate_ssh.driver; "
+        "sys.exit(type(asyncio.get_event_loop_policy()) is not asyncio.DefaultEventLoopPolicy)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,11 +1,8 @@
-"""The SSH driver: one trio-asyncio loop per connection, which holds both of its SSH connections.
+"""The SSH driver: one asyncio loop per connection, which holds both of its SSH connections.
 
 One loop each, because an uncaught error in a background task ends its loop and everything on it (law 7). What
 happens in which order is here: log in, open the session, reach the target, let channels cross, wind down.
 """
-
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
-# trio-asyncio is not typed.
 
 from __future__ import annotations
 
@@ -15,7 +12,6 @@ from typing import Any, Final, cast
 
 import structlog
 import trio
-import trio_asyncio
 from pydantic import BaseModel
 
 from recgate.driver import DriverSession
@@ -37,6 +33,7 @@ from recgate_ssh.options import SshListenerOptions, SshTargetOptions
 from recgate_ssh.passage import Leg, Passage
 from recgate_ssh.wire.client_leg import ClientLink, client_options, host_key_stamp
 from recgate_ssh.wire.link import Link
+from recgate_ssh.wire.loop import Loop
 from recgate_ssh.wire.target_leg import TargetLink, connect, target_options
 from recgate_ssh.wire.transport import SocketTransport
 
@@ -61,29 +58,29 @@ class SshDriver:
 
     async def serve(self, session: DriverSession) -> None:
         """Carry one client through. Cancelled, both connections are aborted and nothing is left running."""
-        async with trio_asyncio.open_loop() as loop, trio.open_nursery() as nursery:
-            visit = Visit(session, self._options, loop, nursery)
-            loop.set_exception_handler(visit.asyncio_fault)
-            try:
-                await visit.run()
-            finally:
-                visit.abort()
-                nursery.cancel_scope.cancel()
+        loop: Loop | None = None
+        try:
+            async with trio.open_nursery() as nursery:
+                visit = Visit(session, self._options, nursery)
+                loop = visit.loop
+                nursery.start_soon(loop.run)
+                try:
+                    await visit.run()
+                finally:
+                    visit.abort()
+                    nursery.cancel_scope.cancel()
+        finally:
+            if loop is not None:
+                loop.close()
 
 
 class Visit:
     """One connection from its first byte to its last (`Doorman`)."""
 
-    def __init__(
-        self,
-        door: DriverSession,
-        options: SshListenerOptions,
-        loop: Any,  # noqa: ANN401 - untyped in trio-asyncio
-        nursery: trio.Nursery,
-    ) -> None:
+    def __init__(self, door: DriverSession, options: SshListenerOptions, nursery: trio.Nursery) -> None:
         self._door = door
         self._options = options
-        self._loop = loop
+        self.loop = Loop(nursery.start_soon, self.asyncio_fault)
         self._nursery = nursery
         self._passage = Passage(self._spawn)
         self._who: LoggedIn | None = None
@@ -93,8 +90,8 @@ class Visit:
     def _spawn(self, task: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._nursery.start_soon(task)
 
-    def asyncio_fault(self, loop: object, context: dict[str, Any]) -> None:
-        """End this session for an error in its loop; without this, trio-asyncio would raise it at the loop."""
+    def asyncio_fault(self, context: dict[str, Any]) -> None:
+        """End this session for an error in its loop that nobody caught."""
         exc = context.get("exception")
         log.error("ssh.fault", peer=self._door.connection.peer, what=context.get("message"), exc_info=exc)
         self._passage.fault(type(exc).__name__ if exc is not None else str(context.get("message")))
@@ -142,7 +139,7 @@ class Visit:
         door, sock = self._door, self._door.client
         options = client_options(door.data_dir, host_key_stamp(door.data_dir))
         leg = Leg(self._passage, CLIENT)
-        link = ClientLink(self._loop, options, leg, self, door.connection.peer_host)
+        link = ClientLink(self.loop, options, leg, self, door.connection.peer_host)
         self._passage.links[CLIENT] = link
         self._spawn(SocketTransport(sock, link, self._spawn).run)
         return link
@@ -201,7 +198,7 @@ class Visit:
             settings = target_options(info.host, info.port, session.credential, username, known)
         except ValueError as exc:
             raise UpstreamFailed(f"{info.name}: {exc}") from None
-        link = TargetLink(self._loop, settings, Leg(self._passage, UPSTREAM), info.name)
+        link = TargetLink(self.loop, settings, Leg(self._passage, UPSTREAM), info.name)
         # Known before it is logged in: sshd's next message (its host keys) comes with its consent, in one read.
         self._passage.links[UPSTREAM] = link
         await connect(link, sock, self._spawn)
@@ -278,7 +275,7 @@ class Visit:
         # Closing with unread input resets the connection, and the client would lose what it was told last.
         sock = self._door.client
         with trio.move_on_after(LINGER):
-            await self._loop.synchronize()
+            self.loop.run_ready()
             try:
                 sock.shutdown(socket.SHUT_WR)
                 while True:
@@ -292,6 +289,7 @@ class Visit:
         """Drop both connections. Called in the end, whatever happened."""
         for link in self._passage.links.values():
             link.abort()
+        self.loop.run_ready()
         if self._target_socket is not None:
             trio.lowlevel.notify_closing(self._target_socket)
             self._target_socket.close()

@@ -5,6 +5,3 @@ asyncio to trio below it, can be replaced here alone. It reaches into asyncssh's
 gateway must see each request and reply in order, which the public API hides); that is why the distribution
 pins the minor version and `tests/test_ssh_link.py` fails first when one of those parts moves.
 """
-
-# Before any asyncio library: it replaces the loop policy that those capture when they are imported.
-import trio_asyncio  # noqa: F401 - imported for its effect  # pyright: ignore[reportMissingTypeStubs, reportUnusedImport]

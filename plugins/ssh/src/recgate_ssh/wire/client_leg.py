@@ -28,6 +28,7 @@ from recgate.sansio.asks import LoggedIn
 from recgate_ssh.wire.algorithms import GCM, KEX, MACS, STRICT_ONLY, encryption_for_client
 from recgate_ssh.wire.keys import Proof, host_keys, parse_proof
 from recgate_ssh.wire.link import Link, LinkEvents
+from recgate_ssh.wire.loop import Loop
 
 __all__ = ["MAX_FAILURES", "ClientLink", "Doorman", "client_options"]
 
@@ -108,7 +109,7 @@ class ClientLink(Link, SSHServerConnection):
 
     def __init__(
         self,
-        loop: Any,
+        loop: Loop,
         options: asyncssh.SSHServerConnectionOptions,
         events: LinkEvents,
         doorman: Doorman,
@@ -193,8 +194,7 @@ class ClientLink(Link, SSHServerConnection):
         if proof is None:
             return False
         if not msg:
-            loop: Any = self._loop
-            return bool(await loop.trio_as_future(self.doorman.recognises, username, proof.evidence))
+            return await self.loop.trio_as_future(self.doorman.recognises, username, proof.evidence)
         if not self._signed(proof, msg, signature):
             return self._outcome(None)
         return self._outcome(await self._judged(username, proof.evidence))
@@ -243,8 +243,7 @@ class ClientLink(Link, SSHServerConnection):
         return who is not None
 
     async def _judged(self, name: str, evidence: Evidence) -> LoggedIn | None:
-        loop: Any = self._loop
-        return await loop.trio_as_future(self.doorman.admit, name, evidence)
+        return await self.loop.trio_as_future(self.doorman.admit, name, evidence)
 
 
 def _encryption_offered(packet: SSHPacket) -> Sequence[bytes]:

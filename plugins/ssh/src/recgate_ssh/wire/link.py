@@ -10,8 +10,10 @@ request of a peer becomes one call, whatever its name, and asyncssh's own handle
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Final, Protocol
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, Final, Protocol, cast
 
 import asyncssh
 from asyncssh.connection import SSHConnection
@@ -21,13 +23,12 @@ from asyncssh.packet import SSHPacket
 
 from recgate_ssh.wire.algorithms import safe_encryption
 from recgate_ssh.wire.channel import UNWAITED, WireChannel
+from recgate_ssh.wire.loop import Loop
 from recgate_ssh.wire.packets import PacketLayer
 from recgate_ssh.wire.replies import MAX_OWED, Replies, Slot
 from recgate_ssh.wire.transport import Pause, SocketTransport
 
-__all__ = ["MAX_CHANNELS", "Link", "LinkEvents", "Spawn"]
-
-Spawn = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
+__all__ = ["MAX_CHANNELS", "Link", "LinkEvents"]
 
 MAX_CHANNELS: Final = 128  # open at once on one connection; OpenSSH's own default is 10 sessions
 MAX_BUFFERED: Final = 8 * 1024 * 1024  # bytes held for paused channels at which the connection is not read
@@ -63,6 +64,18 @@ class Link(PacketLayer):
         self._owed_global = Replies(self._send_global_reply)
         self._over = False
         self._close_event = UNWAITED
+
+    @property
+    def loop(self) -> Loop:
+        """The session's loop, as what it is."""
+        return cast("Loop", self._loop)
+
+    def create_task(self, coro: Awaitable[None], task_logger: Any = None) -> asyncio.Task[None]:  # noqa: ANN401
+        """Run what asyncssh does step by step. asyncssh itself would look for a running loop; there is none."""
+        task: asyncio.Task[None] = self.loop.create_task(cast("Coroutine[Any, Any, None]", coro))
+        task.add_done_callback(partial(self._reap_task, task_logger))
+        self._tasks.add(task)
+        return task
 
     def settle(self) -> None:
         """Let go of what was for logging in only: keys and password (law 4), and ten kilobytes of an idle session."""

@@ -24,6 +24,7 @@ from asyncssh.encryption import GCMEncryption
 from asyncssh.misc import DisconnectError, MACError, ProtocolError
 
 from recgate_ssh.wire.gcm import TAG, CachedGcm
+from recgate_ssh.wire.loop import Loop
 from recgate_ssh.wire.transport import Pause
 
 __all__ = ["FAST", "MAX_HELD", "WHOLE", "PacketLayer"]
@@ -213,6 +214,7 @@ class PacketLayer(SSHConnection):
         self.deliver_gathered()
         if len(self._inpbuf) > MAX_HELD and self._transport is not None:
             cast(Any, self._transport).pause_reading(Pause.UNPARSED)
+        cast(Loop, self._loop).run_ready()  # what the read has caused, now and not a round of trio later
 
     def _take_whole(self, cipher: CachedGcm, data: memoryview) -> bool:
         """Take a read that is one small packet of channel data and nothing else; False leaves it to the general way."""

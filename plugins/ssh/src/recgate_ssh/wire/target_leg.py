@@ -12,7 +12,6 @@ import socket
 from typing import Any
 
 import asyncssh
-import trio_asyncio
 from asyncssh.connection import SSHClientConnection
 from asyncssh.public_key import SSHKey
 
@@ -20,7 +19,8 @@ from recgate.errors import UpstreamFailed
 from recgate.model import Credential
 from recgate_ssh.wire.algorithms import GCM, HOST_KEYS, KEX, MACS, STRICT_ONLY
 from recgate_ssh.wire.keys import credential_keys, fingerprint, key_line
-from recgate_ssh.wire.link import Link, LinkEvents, Spawn
+from recgate_ssh.wire.link import Link, LinkEvents
+from recgate_ssh.wire.loop import Loop, Spawn, settled
 from recgate_ssh.wire.transport import SocketTransport
 
 __all__ = ["TargetLink", "connect", "target_options"]
@@ -83,7 +83,7 @@ async def connect(link: TargetLink, sock: socket.socket, spawn: Spawn) -> None:
     spawn(transport.run)
     done = False
     try:
-        await trio_asyncio.run_aio_future(link.waiter)
+        await settled(link.waiter)
         done = True
         link.settle()
     except asyncssh.HostKeyNotVerifiable as exc:
@@ -103,7 +103,7 @@ class TargetLink(Link, SSHClientConnection):
     """The connection to a target; `name` is the target's, `account` the one to log in to there."""
 
     def __init__(
-        self, loop: Any, options: asyncssh.SSHClientConnectionOptions, events: LinkEvents, name: str
+        self, loop: Loop, options: asyncssh.SSHClientConnectionOptions, events: LinkEvents, name: str
     ) -> None:
         options.waiter = loop.create_future()
         SSHClientConnection.__init__(self, loop, options, wait="auth")

@@ -1,9 +1,8 @@
 """An asyncio transport whose socket trio reads: one wake-up per read, and real back-pressure.
 
-trio-asyncio's own socket transport wakes two trio tasks for each readable event, which is most of the time
+A socket transport of asyncio's on trio wakes two trio tasks for each readable event, which is most of the time
 that a keystroke spends in a gateway. Here a trio task reads and calls the protocol itself; asyncio's part is
-left to what is rare (key exchange, login). The loop is found through the task's context, so asyncssh may
-create its tasks from within these calls.
+left to what is rare (key exchange, login).
 """
 
 from __future__ import annotations
@@ -11,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Callable, Coroutine
 from enum import IntFlag
 from typing import Any, Final, Protocol
 
 import trio
+
+from recgate_ssh.wire.loop import Spawn
 
 __all__ = ["MAX_READ", "MAX_UNSENT", "Pause", "SocketTransport"]
 
@@ -60,7 +60,7 @@ class SocketTransport(asyncio.Transport):
         self,
         sock: socket.socket,
         protocol: ByteProtocol,
-        spawn: Callable[[Callable[[], Coroutine[Any, Any, None]]], None],
+        spawn: Spawn,
     ) -> None:
         super().__init__()
         self._socket = sock
