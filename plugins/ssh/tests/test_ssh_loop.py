@@ -73,7 +73,9 @@ async def test_timers_fire_in_time_unless_cancelled(autojump_clock: trio.testing
         loop.call_later(2, lambda: seen.append(trio.current_time() - started))
         loop.call_later(1, seen.append, -1.0).cancel()
         loop.call_later(60, seen.append, -2.0)
-        await trio.sleep(10)
+        over = trio.Event()
+        loop.call_later(10, over.set)
+        await over.wait()
     assert seen == [pytest.approx(2)]
 
 
