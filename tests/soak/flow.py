@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,9 @@ from bench.process import descendants
 
 __all__ = ["Flow", "flow"]
 
+MIB = 1 << 20
+TOLD = 1 << 30  # bytes of a run that says how far it is
+NAMES = ("gateway", "sealing")
 STEP = 1 << 20  # bytes of one read from the client
 SAMPLES = 64  # of memory, evenly over the stream
 SETTLED = 8  # of these first ones are the start: buffers and caches reach their size
@@ -34,11 +39,21 @@ def resident(pid: int) -> int:
     return 0
 
 
+def tell(taken: int, size: int, sample: tuple[int, int], seconds: float) -> None:
+    """Say how far a long run is, whatever pytest captures."""
+    held = ", ".join(f"{name} {nbytes / MIB:.1f} MiB" for name, nbytes in zip(NAMES, sample, strict=True))
+    print(
+        f"  {taken / MIB:,.0f} of {size / MIB:,.0f} MiB in {seconds:.0f} s: {held}",
+        file=sys.__stderr__,
+        flush=True,
+    )
+
+
 def flow(command: Sequence[str], environment: Mapping[str, str], gateway: int, size: int) -> Flow:
     """Run a client whose output is `size` bytes long; its exit status must be 0."""
     workers = descendants(gateway)
     samples: list[tuple[int, int]] = []
-    taken, due = 0, 0
+    taken, due, began = 0, 0, time.monotonic()
     null = os.open(os.devnull, os.O_WRONLY)
     with subprocess.Popen(
         command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
@@ -50,6 +65,8 @@ def flow(command: Sequence[str], environment: Mapping[str, str], gateway: int, s
                 if taken >= due:
                     due += size // SAMPLES
                     samples.append((resident(gateway), sum(map(resident, workers))))
+                    if size >= TOLD and len(samples) % (SAMPLES // 8) == 0:
+                        tell(taken, size, samples[-1], time.monotonic() - began)
         finally:
             os.close(null)
     assert client.returncode == 0, command

@@ -7,8 +7,10 @@ the answers delayed at random: each text that the model runs must have been the 
 from __future__ import annotations
 
 import random
+import re
 import tracemalloc
 from collections import deque
+from typing import cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -213,6 +215,23 @@ class Model:
         self.ran.append(self.portals[portal])
         return done("SELECT 1")
 
+    def _query(self, text: str) -> bytes:
+        """DEALLOCATE and PREPARE, or CLOSE and DECLARE, of one name: both, or an error at the first that cannot be."""
+        if not self.block:
+            self.portals.clear()
+        book = self.statements if "prepare" in text.lower() else self.portals
+        found = re.match(r"\w+ (\w+);.*?(\w+) as select", text, re.DOTALL)
+        assert found is not None
+        gone, made = found.groups()
+        ready = READY if not self.block else b"Z\0\0\0\5T"
+        if gone not in book:
+            return error("does not exist") + ready
+        del book[gone]
+        if made in book:
+            return done("DEALLOCATE") + error("exists") + ready
+        book[made] = text.rpartition(" as ")[2]
+        return done("DEALLOCATE") + done("PREPARE") + ready
+
     def _close(self, kind: str, name: str) -> bytes:
         (self.statements if kind == "S" else self.portals).pop(name, None)
         return CLOSED
@@ -230,8 +249,19 @@ def _random_message(dice: random.Random) -> tuple[bytes, tuple[str, ...]]:
             (execute(portal), ("execute", portal)),
             (close(kind, name if kind == "S" else portal), ("close", kind, name if kind == "S" else portal)),
             (SYNC, ("sync",)),
+            (SYNC + ask(_redefining(dice)), ("sync",)),
         ]
     )
+
+
+def _redefining(dice: random.Random) -> str:
+    """SQL that gives a name of the protocol's another meaning, with or without what would hide that."""
+    one, other = dice.choice("aab"), dice.choice("aab")
+    words = dice.choice([("deallocate", "PREPARE"), ("close", "DECLARE")])
+    if words[0] == "close":
+        one = other = "p"
+    between = dice.choice([" ", "  ", "/* x */", " -- x\n", " /* /* x */ */ "])
+    return f"{words[0]} {one}; {words[1]}{between}{other} as select {1000 + dice.randrange(1000)}"
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -245,6 +275,11 @@ def test_threat_15_what_runs_is_what_was_decided_on(seed):
     for round_ in range(400):
         if round_ < 300 and dice.random() < 0.6:
             talk.client(_random_message(dice)[0])
+        runs = [
+            (text, details)
+            for text, details in zip(talk.requests, talk.details, strict=True)
+            if details["protocol"] == "extended"
+        ]
         sent = talk.take()[1]
         while sent:  # what reached the target, message by message; it may answer later
             size = 1 + int.from_bytes(sent[1:5])
@@ -254,8 +289,14 @@ def test_threat_15_what_runs_is_what_was_decided_on(seed):
             heard, before = on_the_way.popleft(), len(model.ran)
             reply = model.hear(*_words(heard))
             if heard[:1] == b"E":
-                decided = talk.requests[next(executed)]  # an IndexError here: it ran undecided
-                assert model.ran[before:] in ([], [decided])
+                number = next(executed)
+                decided, details = runs[number]  # an IndexError here: it ran undecided
+                prepared = cast("dict[str, str]", details["prepared"])
+                for text in model.ran[before:]:
+                    named = re.fullmatch(r'(?:EXECUTE|FETCH FROM) "(\w+)"', decided)
+                    # What SQL prepared was decided on there; the name must have been judged with it and the old text.
+                    meant = prepared.get(named[1], "") if named else ""
+                    assert text == decided or text in meant or (named and named[1] not in prepared)
             talk.server(reply) if reply else None
     assert not talk.paused, "everything is answered, and the client still waits"
 
@@ -269,4 +310,5 @@ def _words(data: bytes) -> tuple[str, ...]:
         b"E": lambda: ("execute", parts[0]),
         b"C": lambda: ("close", body[:1].decode(), parts[0][1:]),
         b"S": lambda: ("sync",),
+        b"Q": lambda: ("query", parts[0]),
     }[data[:1]]()

@@ -16,6 +16,7 @@ from recgate.sansio.frames import CLIENT, GATEWAY, UPSTREAM, Frame, Request
 from recgate_postgres.encodings import decode
 from recgate_postgres.messages import HEADER, MAX_LENGTH, MAX_SMALL, cstring, error_response
 from recgate_postgres.names import Names
+from recgate_postgres.redefining import MAX_NAME, may_redefine
 from recgate_postgres.refusals import Refusals, error_text
 from recgate_postgres.requests import CallDetails, SimpleDetails, Statement, function_text
 
@@ -294,6 +295,8 @@ class Frontend:
         text = buffer[start : after - 1]
         if not names.query(may_copy=self.refusals.replication or b"copy" in text.lower()):
             return False
+        if may_redefine(text):
+            names.redefine(text)
         self._request = Request("sql", text.decode(names.codec, "backslashreplace"), 0, self.simple)
         return True
 
@@ -301,6 +304,8 @@ class Frontend:
         stop = after - 5
         if after - start > MAX_SMALL or buffer.find(0, start, after) != stop:
             raise RemoteProtocolError("invalid Execute", hint=_VIOLATION)
+        if stop - start > MAX_NAME:
+            return self._too_long(stop - start, _EXECUTE, after - start)
         portal = self.names.execute(buffer[start:stop])
         if portal is None:
             return False
@@ -309,6 +314,9 @@ class Frontend:
             reason = f'prepared statement "{name}" is no longer known to the gateway: prepare it again'
             self._refused = (_EXECUTE, after - start + 5, "26000", reason)
             return False
+        if portal.statement.redefines:
+            for text in portal.statement.meanings:
+                self.names.redefine(text)
         self.names.active = True
         self.names.asked += 1
         portal.limit = buffer[after - 4 : after]
@@ -329,19 +337,34 @@ class Frontend:
         text, at = cstring(buffer, at, after)
         if after - at < 2 or after - at - 2 != 4 * int.from_bytes(buffer[at : at + 2]):
             raise RemoteProtocolError("invalid Parse", hint=_VIOLATION)
+        if len(name) > MAX_NAME:
+            return self._too_long(len(name), 0x50, after - start)
         self.names.parse(Statement(name, text, buffer[at + 2 : after]))
         return True
+
+    def _too_long(self, length: int, kind: int, size: int) -> bool:
+        """Refuse a message for its name: the server takes two that differ behind 63 bytes for one, and we would not."""
+        reason = (
+            f"a name of {length} bytes: PostgreSQL tells names apart by their first {MAX_NAME}, so use fewer"
+        )
+        self._refused = (kind, size + 5, "42622", reason)
+        return False
 
     def _bind(self, buffer: bytes, start: int, after: int) -> bool:
         portal = buffer.find(0, start, after)
         name = buffer.find(0, portal + 1, after)
         if portal < 0 or name < 0:
             raise RemoteProtocolError("invalid Bind", hint=_VIOLATION)
+        longest = max(portal - start, name - portal - 1)
+        if longest > MAX_NAME:
+            return self._too_long(longest, 0x42, after - start)
         return self.names.bind(buffer[start:portal], buffer[portal + 1 : name], buffer[name + 1 : after])
 
     def _close(self, buffer: bytes, start: int, after: int) -> bool:
         name, at = cstring(buffer, start + 1, after)
         if at != after or after - start > MAX_SMALL or buffer[start] not in (0x50, 0x53):
             raise RemoteProtocolError("invalid Close", hint=_VIOLATION)
+        if len(name) > MAX_NAME:
+            return self._too_long(len(name), 0x43, after - start)
         self.names.close(buffer[start], name)
         return True

@@ -17,6 +17,7 @@ from typing import Final
 
 from recgate.errors import RemoteProtocolError
 from recgate_postgres.encodings import DEFAULT, decode
+from recgate_postgres.redefining import redefined
 from recgate_postgres.requests import Portal, Statement
 
 __all__ = ["MAX_SERIES", "Names"]
@@ -25,6 +26,8 @@ MAX_SERIES: Final = 1_024  # Syncs and Queries under way; a client that pipeline
 MAX_CHANGES: Final = 8_192  # names whose change the target has not confirmed
 MAX_STATEMENTS: Final = 10_000
 MAX_PORTALS: Final = 10_000
+MAX_MEANINGS: Final = 64  # texts that one name may mean
+MAX_REDEFINING: Final = 16 * 1024 * 1024  # bytes of SQL that are kept because they may have redefined a name
 MAX_TEXT: Final = 64 * 1024 * 1024  # bytes of all statements' texts
 IDLE: Final = 73  # "I": no transaction, so no portal either
 
@@ -50,6 +53,7 @@ class Names:
     __slots__ = (
         "_bound",
         "_errored",
+        "_redefining",
         "_series",
         "_text",
         "_tick",
@@ -86,6 +90,7 @@ class Names:
         self._bound: dict[bytes, Portal | None] = {}
         self._unsettled: dict[bytes, int] = {}
         self._errored = False
+        self._redefining = 0
         self._text = 0
         self._tick = 0
 
@@ -96,17 +101,61 @@ class Names:
 
     def known(self) -> dict[str, str]:
         """Give every name that may mean a text, for judging EXECUTE, FETCH and MOVE."""
-        found = {name: statement.text for name, statement in self.statements.items()}
-        found.update((name, portal.statement.text) for name, portal in self.portals.items())
-        for series in (*self.waiting, self._series, self._bound):
+        found = {name: statements[-1].meanings for name, statements in self._prepared().items()}
+        found.update((name, portals[-1].statement.meanings) for name, portals in self._opened().items())
+        return {
+            decode(name, self.codec): decode(b";\n".join(texts), self.codec) for name, texts in found.items()
+        }
+
+    def _prepared(self) -> dict[bytes, list[Statement]]:
+        """Give every statement that a name may mean, the latest last."""
+        found = {name: [statement] for name, statement in self.statements.items()}
+        for series in (*self.waiting, self._series):
             if isinstance(series, _Series):
                 for name, texts in series.said.items():
-                    found.update((name, each.text) for each in texts if each is not None)
-                series = series.bound
-            for name, portal in (series or {}).items():
+                    found.setdefault(name, []).extend(each for each in texts if each is not None)
+        return {name: statements for name, statements in found.items() if statements}
+
+    def _opened(self) -> dict[bytes, list[Portal]]:
+        """Give every portal that a name may mean, the latest last."""
+        found = {name: [portal] for name, portal in self.portals.items()}
+        for series in (*self.waiting, self._series, self._bound):
+            bound = series.bound if isinstance(series, _Series) else series
+            for name, portal in (bound or {}).items():
                 if portal is not None:
-                    found[name] = portal.statement.text
-        return {decode(name, self.codec): decode(text, self.codec) for name, text in found.items()}
+                    found.setdefault(name, []).append(portal)
+        return found
+
+    def redefine(self, text: bytes) -> None:
+        """Note that SQL is about to run which may give names another meaning.
+
+        From now on such a name is judged as EXECUTE or FETCH would be that runs any of its texts, the old ones and
+        this: whether the SQL is skipped, fails or succeeds makes no difference to what has been said of it.
+        """
+        names = redefined(text, portals=False)
+        for name, statements in self._prepared().items():
+            if name and (names is None or name in names):
+                meant = self._meanings(statements, text)
+                for statement in statements:
+                    statement.redefine(_quoted(b"EXECUTE", name), meant)
+        names = redefined(text, portals=True)
+        for name, portals in self._opened().items():
+            if name and (names is None or name in names):
+                meant = self._meanings([each.statement for each in portals], text)
+                held = Statement(b"", _quoted(b"FETCH FROM", name))
+                held.redefine(held.text, meant)
+                for portal in portals:
+                    portal.redefine(held)
+
+    def _meanings(self, statements: list[Statement], text: bytes) -> tuple[bytes, ...]:
+        """Give all texts together, or none where they are too many to keep."""
+        meant = dict.fromkeys(each for statement in statements for each in statement.meanings)
+        if text not in meant:
+            self._redefining += len(text)
+            meant[text] = None
+        known = all(each.known for each in statements)
+        fits = len(meant) <= MAX_MEANINGS and self._redefining <= MAX_REDEFINING
+        return tuple(meant) if known and fits else ()
 
     # -- what the client says ------------------------------------------------------------------------------
 
@@ -150,7 +199,7 @@ class Names:
         self.asked += 1
         if statement is None:
             # Made by SQL's own PREPARE, which was decided on there, or not at all.
-            statement = Statement(name, b'EXECUTE "%b"' % name.replace(b'"', b'""'), known=not self.evicted)
+            statement = Statement(name, _quoted(b"EXECUTE", name), known=not self.evicted)
         self._tick = statement.used = self._tick + 1
         made = statement.portal
         # Bound anew only while nothing that is still under way speaks of it.
@@ -195,8 +244,7 @@ class Names:
 
     def _unknown(self, name: bytes) -> Portal:
         # A cursor that SQL declared, which was decided on there; or no such portal.
-        quoted = b'FETCH FROM "%b"' % name.replace(b'"', b'""')
-        return Portal(name, Statement(b"", quoted), self.codec, self.known)
+        return Portal(name, Statement(b"", _quoted(b"FETCH FROM", name)), self.codec, self.known)
 
     def sync(self) -> None:
         """Note a Sync: what comes next is a new series."""
@@ -268,10 +316,10 @@ class Names:
         self._settle(name)
         old = self.statements.pop(name, None)
         if old is not None:
-            self._text -= len(old.text)
+            self._text -= old.size
         if statement is not None:
             self.statements[name] = statement
-            self._text += len(statement.text)
+            self._text += statement.size
             self._tick = statement.used = self._tick + 1
             if len(self.statements) > MAX_STATEMENTS or self._text > MAX_TEXT:
                 self._evict()
@@ -287,7 +335,7 @@ class Names:
         self.evicted = True
         oldest = sorted(self.statements.values(), key=lambda each: each.used)
         for statement in oldest[: max(1, len(oldest) // 8)]:
-            self._text -= len(statement.text)
+            self._text -= statement.size
             del self.statements[statement.name]
 
     def errored(self) -> None:
@@ -386,3 +434,7 @@ def _of(bound: dict[bytes, Portal | None]) -> _Series:
     series = _Series()
     series.bound = dict(bound)
     return series
+
+
+def _quoted(word: bytes, name: bytes) -> bytes:
+    return b'%b "%b"' % (word, name.replace(b'"', b'""'))

@@ -13,9 +13,13 @@ from typing import Final
 
 from recgate.sansio.frames import Request
 from recgate_postgres.encodings import decode
+from recgate_postgres.redefining import may_redefine
 from recgate_postgres.values import bind_values
 
 __all__ = ["CallDetails", "Portal", "SimpleDetails", "Statement", "function_text"]
+
+# No statement at all, so that whoever looks into it is in doubt.
+UNKNOWN: Final = b"(a prepared statement that was redefined too often to be known)"
 
 Known = Callable[[], dict[str, str]]
 
@@ -106,17 +110,34 @@ def function_text(body: bytes) -> str:
 
 
 class Statement:
-    """A prepared statement: what was parsed under a name. `used` orders by last use, for eviction."""
+    """A prepared statement: what was parsed under a name. `used` orders by last use, for eviction.
 
-    __slots__ = ("known", "name", "oids", "portal", "text", "used")
+    `meanings` are the texts that the name may mean: one, until SQL redefines it (see `redefining`).
+    """
+
+    __slots__ = ("known", "meanings", "name", "oids", "portal", "redefines", "size", "text", "used")
 
     def __init__(self, name: bytes, text: bytes, oids: bytes = b"", *, known: bool = True) -> None:
         self.name = name
         self.text = text
         self.oids = oids  # as in Parse: four bytes each, zero where the server is to find out
         self.known = known
+        self.meanings = (text,)
+        self.redefines = may_redefine(text)
+        self.size = len(text)
         self.used = 0
         self.portal: Portal | None = None
+
+    def redefine(self, text: bytes, meanings: tuple[bytes, ...]) -> None:
+        """Hold it for any of these from now on: `text` is what an Execute of it is judged by, together with them.
+
+        Without any it is no longer known, and nothing of it runs before it is prepared anew.
+        """
+        self.text = text
+        self.known = bool(meanings)
+        self.meanings = meanings or (UNKNOWN,)
+        self.redefines = any(map(may_redefine, self.meanings))
+        self.portal = None
 
     def same(self, other: Statement) -> bool:
         """Whether both run the same text."""
@@ -137,6 +158,11 @@ class Portal(_Details):
         self.limit = b"\0\0\0\0"
         self.prepared = known
         self.request = Request("sql", decode(statement.text, codec), 0, self)
+
+    def redefine(self, statement: Statement) -> None:
+        """Hold it for a portal of another text from now on."""
+        self.statement = statement
+        self.request = Request("sql", decode(statement.text, self.codec), 0, self)
 
     def __getitem__(self, key: str) -> object:
         if key == "protocol":

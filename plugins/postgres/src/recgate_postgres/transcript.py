@@ -18,6 +18,7 @@ from recgate_postgres.cutting import Cutter
 from recgate_postgres.encodings import DEFAULT, codec, decode
 from recgate_postgres.facts import Facts, FactsCache, pieces_of
 from recgate_postgres.messages import fields_of
+from recgate_postgres.redefining import redefined
 from recgate_postgres.requests import function_text
 from recgate_postgres.rows import Column, columns_of, row_of
 from recgate_postgres.runs import Bound, Prepared, Run
@@ -47,6 +48,7 @@ _PARSE, _BIND, _CLOSE, _DESCRIBE, _EXECUTE, _SYNC, _QUERY, _CALL = (
     0x46,
 )
 _SAID: Final = frozenset(("effect", "rule", "reason"))
+_REDEFINES: Final = frozenset(("PREPARE", "DECLARE CURSOR"))
 _ENDS: Final = frozenset((_SYNC, _QUERY, _CALL))
 
 
@@ -353,6 +355,12 @@ class PostgresTranscriber:
         if self._decodes and error is None:
             self._out.extend(run.flush(t))
         text, facts = self._piece(run)
+        if tag in _REDEFINES and error is None:
+            # From here on the name is SQL's: what was parsed or bound under it is not what runs.
+            books = self._portals if tag == "DECLARE CURSOR" else self._statements
+            names = redefined(text.encode(), portals=tag == "DECLARE CURSOR")
+            for name in tuple(books) if names is None else names:
+                books.pop(name, None)
         self._out.append(run.complete(t, facts, text, tag, error))
 
     def _piece(self, run: Run) -> tuple[str, Facts]:
