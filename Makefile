@@ -37,13 +37,17 @@ $(STAMP)/requirements-%: requirements/%.txt constraints.txt $(STAMP)/install
 	$(PIP) install -c constraints.txt -r $<
 	touch $@
 
+$(STAMP)/npm-%: tests/peers/%/package-lock.json $(STAMP)/requirements-test
+	.ci/npm $(BIN)/python ci --prefix $(<D) --no-audit --no-fund --loglevel=error
+	touch $@
+
 .PHONY: demo
 demo: $(STAMP)/requirements-demo ## a gateway with a real PostgreSQL and SSH target behind it; CHECK=1 plays the clients and checks
 	.ci/debian-packages -f requirements/demo-debian.txt
 	$(BIN)/recgate demo $(if $(CHECK),--check)
 
 .PHONY: test
-test: $(STAMP)/requirements-test lint ## lint, then every test, against real servers and clients
+test: $(STAMP)/requirements-test $(STAMP)/npm-oidc lint ## lint, then every test, against real servers and clients
 	.ci/debian-packages -f tests/debian.txt
 	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
