@@ -284,8 +284,8 @@ def test_a_plugin_may_not_shadow_a_key_of_the_core():
         ("identity: [{idp: {}, b: {}}]", "identity[0]: should be one word with its options"),
         ("identity: {idp: {}}", "identity: should be a list. Begin each item with a dash."),
         (
-            "identity: [{oidc: {}}]",
-            "identity[0].oidc: no installed plugin provides the identity source `oidc`",
+            "identity: [{saml: {}}]",
+            "identity[0].saml: no installed plugin provides the identity source `saml`",
         ),
         ("identity: [{idp: {key: 1}}]", "identity[0].idp.key: there is no such key. Remove it."),
         ("vaults: [{safe: {nmae: x}}]", "vaults[0].safe.nmae: there is no such key. Did you mean `name`?"),

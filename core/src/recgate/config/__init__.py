@@ -2,6 +2,7 @@
 
 from recgate.config.changes import restart_needed
 from recgate.config.files import ENVIRONMENT, find, load
+from recgate.config.identity import SourceSettings, foreign_prefixes
 from recgate.config.sections import (
     Configuration,
     CredentialName,
@@ -35,8 +36,10 @@ __all__ = [
     "RecordingSettings",
     "Settings",
     "Size",
+    "SourceSettings",
     "TargetSettings",
     "find",
+    "foreign_prefixes",
     "is_loopback",
     "load",
     "restart_needed",

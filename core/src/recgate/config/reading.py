@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar, cast
@@ -12,6 +12,7 @@ from typing import Final, TypeVar, cast
 from pydantic import BaseModel
 
 from recgate.config.entries import EntryReader
+from recgate.config.identity import collisions
 from recgate.config.listeners import default_listeners, read_listeners
 from recgate.config.marks import read_yaml
 from recgate.config.problems import KeyPath, Problems, suggestion
@@ -20,6 +21,7 @@ from recgate.config.sections import (
     GatewaySettings,
     LimitSettings,
     LogSettings,
+    PluginEntry,
     RecordingSettings,
 )
 from recgate.config.targets import read_targets
@@ -88,6 +90,7 @@ class _Reading:
         self._refuse_unenforced(recording)
         gateway = read.model(self._mapping("gateway"), ("gateway",), GatewaySettings)
         identity = read.entry_list(self.data.get("identity", DEFAULT_IDENTITY), "identity")
+        self._refuse_collisions(identity)
         vaults = read.entry_list(self.data.get("vaults", DEFAULT_VAULTS), "vaults")
         listeners = read_listeners(self.data.get("listeners", default_listeners(read.registry)), read)
         targets = read_targets(self.data.get("targets", []), read, vaults)
@@ -122,6 +125,12 @@ class _Reading:
 
     def _mapping(self, section: str) -> dict[str, object]:
         return self.entries.mapping(self.data.get(section), (section,))
+
+    def _refuse_collisions(self, identity: Sequence[PluginEntry]) -> None:
+        if len(identity) != len(self.entries.sequence(self.data.get("identity", DEFAULT_IDENTITY), ())):
+            return  # an entry is wrong by itself: the numbers would not be those of the file
+        for n, key, wrong, remedy in collisions([(entry.word, entry.options) for entry in identity]):
+            self.problems.add(("identity", n, identity[n].word, key), wrong, remedy)
 
     def _refuse_unenforced(self, recording: dict[str, object]) -> None:
         for path, what in UNENFORCED.items():

@@ -1,0 +1,34 @@
+"""What recgate-oidc brings: an authenticator for each `oidc:` entry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, cast
+
+from recgate.hookspecs import hookimpl
+from recgate.providers import SettingsModel
+from recgate_oidc.settings import OidcSettings
+
+if TYPE_CHECKING:
+    from recgate.config import Configuration
+    from recgate.providers import Authenticator
+
+recgate_api = 1
+
+
+@hookimpl
+def recgate_settings() -> Iterable[SettingsModel]:
+    """Say where the settings stand."""
+    return [SettingsModel("identity", "oidc", OidcSettings)]
+
+
+@hookimpl
+def recgate_authenticators(config: Configuration) -> Iterable[Authenticator]:
+    """Give an authenticator for each entry. None of them asks its provider anything yet."""
+    from recgate.config import foreign_prefixes
+    from recgate_oidc.authenticator import OidcAuthenticator
+    from recgate_oidc.source import Source
+
+    entries = [entry.options for entry in config.identity]
+    settings = cast("tuple[OidcSettings, ...]", config.options_of("identity", "oidc"))
+    return [OidcAuthenticator(Source.of(each, foreign_prefixes(each, entries))) for each in settings]
