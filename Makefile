@@ -73,7 +73,7 @@ conformance: $(STAMP)/requirements-test $(STAMP)/requirements-bench ## other pro
 .PHONY: soak
 soak: $(STAMP)/requirements-test ## the long runs: memory over gigabytes, thousands of sessions
 	.ci/debian-packages -f tests/debian.txt
-	$(BIN)/python -m pytest -m soak $(ARGS)
+	$(BIN)/python -m pytest -m soak -s $(ARGS)
 
 .PHONY: docs
 docs: $(STAMP)/requirements-docs ## the manual, every warning an error

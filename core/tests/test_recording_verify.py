@@ -288,6 +288,21 @@ def test_a_recovery_by_another_gateway_is_seen(maker, tmp_path):
     assert "another gateway" in verify_session(session, shelf, both).problems[0].what
 
 
+def test_a_gateway_that_signs_in_the_name_of_another_is_seen(tmp_path):
+    impostor = Maker(tmp_path / "one", "gate-2")
+    session = impostor.record([(0, "line", b"x")])
+    shelf, key = impostor.shelf(session), public(impostor)
+    other = Maker(tmp_path / "other", "gate-2")
+
+    both = Trust([("gate-1", key), ("gate-2", public(other))])
+    report = verify_session(session, shelf, both)
+    assert report.status is Status.ALTERED
+    assert report.problems[0].what == "says that it is of gate-2, and is signed by the key of gate-1"
+
+    renamed = Trust([("gate-1", key), ("gate-3", public(other))])
+    assert verify_session(session, shelf, renamed).status is Status.COMPLETE
+
+
 def public(maker):
     return maker.identity.public_key().public_bytes_raw()
 

@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 
@@ -195,6 +197,35 @@ def test_a_file_that_others_may_get_at_is_refused(database, rights):
         change(database, users.add, "bob", [], 1.0)
     with pytest.raises(DirectoryFailed, match="others may get at it"), database.reading():
         pass
+
+
+def test_a_file_of_somebody_else_is_refused(database):
+    change(database, users.add, "alice", [], 1.0)
+    database.close()
+    os.chown(database.path, 12_345, -1)
+
+    with pytest.raises(DirectoryFailed, match="belongs to uid 12345, who could be anybody by it"):
+        change(database, users.add, "bob", [], 1.0)
+
+
+def test_a_link_that_leads_nowhere_is_not_followed(tmp_path):
+    (tmp_path / "local.sqlite").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(DirectoryFailed, match="No such file"):
+        change(Database(tmp_path / "local.sqlite"), users.add, "alice", [], 1.0)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_several_processes_make_it_at_once(tmp_path):
+    for attempt in range(5):
+        code = (
+            "import sys; from pathlib import Path; from recgate_local.database import Database\n"
+            "with Database(Path(sys.argv[1])).writing() as connection:\n"
+            '    connection.execute("INSERT INTO users VALUES (?, ?, 1.0)", (sys.argv[2], sys.argv[2]))\n'
+        )
+        path = str(tmp_path / f"{attempt}.sqlite")
+        made = [subprocess.Popen([sys.executable, "-c", code, path, name]) for name in "abc"]
+        assert [each.wait() for each in made] == [0, 0, 0]
 
 
 def test_questions_from_many_threads_do_not_mix(database):

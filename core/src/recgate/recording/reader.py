@@ -33,6 +33,7 @@ __all__ = ["Archive", "Readable", "open_archive"]
 # A part may be sealed and deleted between two looks. That moves frames to the store, where the next look finds
 # them; when this many looks in a row find nothing new, what is missing is missing.
 MAX_LOOKS: Final = 5
+JOURNAL_KEY: Final = 32  # bytes: AES-256
 
 
 class Readable(Protocol):
@@ -53,9 +54,20 @@ class Readable(Protocol):
 
 def open_archive(config: Configuration, registry: Registry) -> Archive:
     """Give what a configured gateway has recorded: its store, and its journal if this user may read the key."""
-    key_file = config.data_dir / "keys" / "journal"
-    wrapping = key_file.read_bytes() if os.access(key_file, os.R_OK) else None
-    return Archive(registry.store, config.data_dir / "journal", wrapping)
+    return Archive(
+        registry.store,
+        config.data_dir / "journal",
+        _wrapping_key(config.data_dir / "keys" / "journal"),
+    )
+
+
+def _wrapping_key(path: Path) -> bytes | None:
+    """Give the journal key, or None for whoever may not read it. A key of another size opens nothing."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(JOURNAL_KEY + 1)
+    except OSError:
+        return None
 
 
 class Archive:

@@ -40,6 +40,10 @@ class Trust:
         """Name the gateway whose key it is, as the trust file says, or None."""
         return self._keys.get(kid, (None, b""))[0]
 
+    def names(self, gateway: str) -> bool:
+        """Say whether a key of a gateway of that name is believed."""
+        return any(name == gateway for name, _ in self._keys.values())
+
     @classmethod
     def load(cls, *paths: Path) -> Trust:
         """Read one or more files. Raises `ConfigurationError` for what cannot be read or is not a trust file."""

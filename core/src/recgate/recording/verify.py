@@ -144,6 +144,13 @@ class _Check:
             report.found(Status.UNTRUSTED, HEADER_NAME, what)
         elif not signed.verify(public):
             self.altered(HEADER_NAME, "its signature does not fit its content")
+        elif (own := self.trust.gateway(signed.key_id)) != header.gateway and self.trust.names(
+            header.gateway
+        ):
+            # A gateway that was renamed signs what no other trusted one is called.
+            self.altered(
+                HEADER_NAME, f"says that it is of {header.gateway}, and is signed by the key of {own}"
+            )
 
     def _segment(self, name: str, number: int) -> None:
         report = self.report

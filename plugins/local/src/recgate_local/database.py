@@ -5,11 +5,13 @@ What `recgate token revoke` commits is what the gateway's next question sees.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import sqlite3
 import stat
 import threading
+import time
 from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -21,6 +23,7 @@ __all__ = ["Database"]
 
 VERSION: Final = 1
 BUSY_TIMEOUT: Final = 5.0  # seconds to wait for another writer
+BUSY_PAUSE: Final = 0.01  # seconds before trying again where SQLite does not wait by itself
 
 _SCHEMA: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
@@ -135,7 +138,13 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         self._create()
-        rights = stat.S_IMODE(self.path.stat().st_mode)
+        found = self.path.stat()
+        if found.st_uid not in (os.geteuid(), 0, self.path.parent.stat().st_uid):
+            raise DirectoryFailed(
+                f"{self.path}: belongs to uid {found.st_uid}, who could be anybody by it. "
+                "Restore it from a backup, or `chown` it."
+            )
+        rights = stat.S_IMODE(found.st_mode)
         if rights & (stat.S_IRWXG | stat.S_IRWXO):
             # Who can write this file can be anybody; who can read it knows who comes and goes.
             raise DirectoryFailed(
@@ -169,8 +178,9 @@ class Database:
         if self.path.exists():
             return
         self.path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
-        # Made by us, since SQLite would make it with the rights that the umask leaves.
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        # Made by us, since SQLite would make it with the rights that the umask leaves, and through a link.
+        with contextlib.suppress(FileExistsError):  # somebody was faster
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -178,7 +188,7 @@ class Database:
             return
         if version > VERSION:
             raise DirectoryFailed(f"{self.path}: was written by a newer recgate-local. Install that version.")
-        connection.execute("PRAGMA journal_mode = WAL")
+        _use_wal(connection)
         connection.execute("BEGIN IMMEDIATE")
         try:
             # Somebody else may have made it between the question and the lock.
@@ -192,3 +202,17 @@ class Database:
             connection.rollback()
             raise
         connection.commit()
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch to the write-ahead log. Two that do so on a new file at once are told "locked", and not to wait."""
+    deadline = time.monotonic() + BUSY_TIMEOUT
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(BUSY_PAUSE)
+        else:
+            return
