@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import resource
 import signal
@@ -62,6 +63,9 @@ async def _serve(config: Configuration, registry: Registry, path: Path | None, a
             # Signals are heard from the first moment, so that a stop while starting is a stop too.
             nursery.start_soon(_signals, gateway, nursery.cancel_scope)
             bound = await nursery.start(gateway.run)
+            # What is loaded by now stays: without this, every full collection looks at all of it again.
+            gc.collect()
+            gc.freeze()
             _say_ready(config, path, bound, as_json)
     except* RecgateError as group:
         raise _first(group) from None

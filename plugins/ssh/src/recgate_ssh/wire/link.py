@@ -23,6 +23,7 @@ from asyncssh.packet import SSHPacket
 
 from recgate_ssh.wire.algorithms import safe_encryption
 from recgate_ssh.wire.channel import UNWAITED, WireChannel
+from recgate_ssh.wire.lean import QuietLogger
 from recgate_ssh.wire.loop import Loop
 from recgate_ssh.wire.packets import PacketLayer
 from recgate_ssh.wire.replies import MAX_OWED, Replies, Slot
@@ -58,6 +59,7 @@ class Link(PacketLayer):
     def start_link(self, events: LinkEvents) -> None:
         """Set what the base class does not know. Called once, before any data."""
         self.events = events
+        self._logger = QuietLogger()
         self.said = ""  # what the peer gave as its reason
         self._held = 0
         self._asked: list[Callable[[bool, bytes], None]] = []

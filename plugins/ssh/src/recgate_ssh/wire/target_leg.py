@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import socket
 from typing import Any
 
@@ -19,6 +17,7 @@ from recgate.errors import UpstreamFailed
 from recgate.model import Credential
 from recgate_ssh.wire.algorithms import GCM, HOST_KEYS, KEX, MACS, STRICT_ONLY
 from recgate_ssh.wire.keys import credential_keys, fingerprint, key_line
+from recgate_ssh.wire.lean import name_local_user
 from recgate_ssh.wire.link import Link, LinkEvents
 from recgate_ssh.wire.loop import Loop, Spawn, settled
 from recgate_ssh.wire.transport import SocketTransport
@@ -34,7 +33,7 @@ def target_options(
     `known_hosts` is text in OpenSSH's format and may be empty: then no key is trusted. Nothing of the gateway's
     own user (configuration, agent, keys, known hosts) is looked at.
     """
-    _name_local_user()
+    name_local_user()
     password = credential.password.reveal().decode("utf-8") if credential.password is not None else None
     return asyncssh.SSHClientConnectionOptions(
         config=None,
@@ -58,14 +57,6 @@ def target_options(
         x509_trusted_cert_paths=[],
         encoding=None,
     )
-
-
-def _name_local_user() -> None:
-    """Have a name for the local user: asyncssh asks even where nothing depends on it, and a container may have none."""
-    try:
-        getpass.getuser()
-    except (KeyError, OSError):
-        os.environ["LOGNAME"] = "recgate"
 
 
 def _matched(known_hosts: bytes) -> Any:
