@@ -72,3 +72,21 @@ def test_any_cut_draws_the_same(parts: list[str]):
 
 def test_search_sees_text_without_its_colours():
     assert plain_text("\x1b[31mred\x1b[0m\r\n\x07x\x1b]0;t\x07y") == "red\nxy"
+
+
+@pytest.mark.parametrize(
+    ("output", "shown"),
+    [
+        ("$ ls\r\n\x1b[?2004l\ra  b\r\n", "$ ls\na  b\n"),
+        ("one\r\r\ntwo", "one\ntwo"),
+        ("10%\r20%\r100%\r\n", "10%\n20%\n100%\n"),
+        ("one\r\n\r\ntwo", "one\n\ntwo"),
+        ("\rover", "\nover"),
+    ],
+)
+def test_a_carriage_return_that_goes_nowhere_makes_no_line(output: str, shown: str):
+    assert plain_text(output) == shown
+
+
+def test_at_the_begin_of_a_line_it_goes_nowhere_either():
+    assert plain_text("\x1b[?2004l\ra", fresh=True) == "a"

@@ -66,6 +66,19 @@ async def test_a_real_shell_gives_commands_keys_screens_and_sizes(gate: Gate):
     assert shown(found, "resize")
 
 
+def test_what_bash_writes_before_a_commands_output_is_no_empty_line():
+    found = entries(
+        terminal(
+            (UPSTREAM, "$ "),
+            (CLIENT, "ls\r"),
+            (UPSTREAM, "ls\r\n"),
+            (UPSTREAM, "\x1b[?2004l\r"),
+            (UPSTREAM, "a  b\r\n"),
+        )
+    )
+    assert "".join(entry.text for entry in found if entry.kind == "screen") == "$ ls\na  b\n"
+
+
 async def test_saved_and_restored_after_every_frame_it_says_the_same(gate: Gate, tmp_path: Path):
     await gate.ssh(options=("-tt",), stdin=b"echo one\recho two\rexit\r")
     frames = (await gate.sealed()).frames

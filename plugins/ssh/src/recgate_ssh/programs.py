@@ -98,8 +98,9 @@ class Program:
         if frame.side == 0:
             yield from self._decided(self.keys.typed(frame.seq, frame.t, text))
         else:
+            fresh = not self.keys.line.text
             yield from self._decided(self.keys.shown(text))
-            yield self._entry(frame, "screen", {"text": text}, plain_text(text))
+            yield self._entry(frame, "screen", {"text": text}, plain_text(text, fresh=fresh))
 
     def _stream(self, frame: RecordedFrame) -> Iterable[Entry]:
         """Show what passes without a terminal, as long as it is text and not too much of it."""

@@ -24,13 +24,21 @@ _SEQUENCE: Final = re.compile(
     r"|[ -/]+[0-~]"
     r"|[0-OQ-WYZ\\`-~])"
 )
+_IDLE_RETURNS: Final = re.compile(r"\r+(?=\n)|(?<=\n)\r+")
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _ALTERNATE: Final = {"?47", "?1047", "?1049"}
 
 
-def plain_text(text: str) -> str:
-    """Take the control sequences out of output, for search: what remains is what stood there to read."""
-    return _CONTROLS.sub("", _SEQUENCE.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
+def plain_text(text: str, *, fresh: bool = False) -> str:
+    """Take the control sequences out of output, for search: what remains is what stood there to read.
+
+    A carriage return begins a new line where it goes back over something. At the begin of a line (of the first one
+    with `fresh`: nothing stands there yet) it goes nowhere; bash writes one whenever a command was entered.
+    """
+    text = _IDLE_RETURNS.sub("", _SEQUENCE.sub("", text))
+    if fresh:
+        text = text.lstrip("\r")
+    return _CONTROLS.sub("", text.replace("\r", "\n"))
 
 
 class Line:
