@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 
 from recgate.transcript.entries import Entry
 from recgate.transcript.results import result_of
-from recgate.transcript.showing import HELD_ROWS, arranged, clock, entry_lines, joined, withheld
+from recgate.transcript.showing import (
+    HELD_ENTRIES,
+    HELD_ROWS,
+    arranged,
+    clock,
+    commands_first,
+    entry_lines,
+    joined,
+    withheld,
+)
 
 
 def shown(kind, body, **more):
@@ -124,6 +133,37 @@ def test_many_rows_do_not_wait():
     assert shown[:3] == parts[:3]
     assert sum(len(result.rows) for entry in shown if (result := result_of(entry))) == 5 * (HELD_ROWS // 2)
     assert list(arranged(parts[:1])) == parts[:1]
+
+
+def program(n, channel, kind="shell", **body):
+    return Entry(n, 0, 1, channel, kind, body)
+
+
+def test_what_a_program_wrote_stands_behind_its_command():
+    opened, decided = Entry(0, 0, 2, 0, "opened"), Entry(7, 0, 2, 0, "decision")
+    first, second = program(3, 1, command="one"), program(5, 2, command="two")
+    outputs = [program(n, channel, "screen", stream="stdout") for n, channel in ((4, 1), (6, 2), (8, 1))]
+    arrived = [opened, outputs[0], outputs[1], decided, second, outputs[2], first]
+    assert list(commands_first(arrived)) == [
+        *(opened, first, outputs[0], second, outputs[1], decided, outputs[2])
+    ]
+
+
+def test_a_terminal_waits_for_nothing():
+    shown = [program(4, 1, "screen", text="$ "), program(5, 1, command="ls", typed=True), program(3, 1)]
+    entries = iter(shown)
+    first = commands_first(entries)
+    assert next(first) == shown[0]
+    assert next(entries) == shown[1]
+
+
+def test_of_much_output_the_command_stands_behind_it():
+    outputs = [program(n, 1, "screen", stream="stdout") for n in range(4, 2 * HELD_ENTRIES)]
+    entries = iter([*outputs, program(3, 1, command="yes")])
+    shown = commands_first(entries)
+    assert next(shown) == outputs[0]
+    assert next(entries) == outputs[HELD_ENTRIES]  # no more was read than may be held
+    assert list(commands_first(outputs[:2])) == outputs[:2]
 
 
 def test_the_end_says_why_and_how_much():

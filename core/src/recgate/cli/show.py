@@ -18,7 +18,7 @@ from recgate.transcript.columns import aligned
 from recgate.transcript.moments import show_duration, show_moment
 from recgate.transcript.reading import as_json as entry_as_json
 from recgate.transcript.reading import json_line
-from recgate.transcript.showing import arranged, entry_lines, joined, withheld
+from recgate.transcript.showing import arranged, commands_first, entry_lines, joined, withheld
 
 __all__ = ["show"]
 
@@ -56,7 +56,7 @@ def show(
     if entry is not None:
         entries = filter(entry.names, entries)
     elif shape == "text":
-        entries = arranged(joined(entries, keys=keys))
+        entries = commands_first(arranged(joined(entries, keys=keys)))
         for line in _summary(recordings.row(found)):
             click.echo(line)
     shown, out = False, sys.stdout

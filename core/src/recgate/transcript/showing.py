@@ -13,12 +13,16 @@ from recgate.transcript.reading import as_json
 from recgate.transcript.results import Result, result_of
 from recgate.transcript.withheld import withhold
 
-__all__ = ["arranged", "clock", "entry_lines", "joined", "result_lines", "withheld"]
+__all__ = ["arranged", "clock", "commands_first", "entry_lines", "joined", "result_lines", "withheld"]
 
 INDENT: Final = " " * 12
 MAX_VALUE: Final = 400  # cells of one value in a line; `--json` has it whole
 MAX_LINES: Final = 2_000  # of one text; a longer one goes on in `--json`
 HELD_ROWS: Final = 2_000  # rows that wait for their statement; of more the statement stands behind them
+HELD_ENTRIES: Final = (
+    2_000  # entries that wait for the command that they belong to; of more it stands behind them,
+)
+HELD_TEXT: Final = 1 << 22  # and so many characters of them
 JOINED_TIME: Final = 5_000_000  # µs of output that are shown as one
 JOINED_TEXT: Final = 1 << 16  # characters of it
 OPENED: Final = (
@@ -129,6 +133,33 @@ def arranged(entries: Iterable[Entry]) -> Iterator[Entry]:
             yield _whole(held)
             held.clear()
     yield from held
+
+
+def commands_first(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Put what a program without a terminal read and wrote behind its command, which is known when it has ended."""
+    held: list[Entry] = []
+    waiting: set[int] = set()  # channels of such programs
+    size = 0
+    for entry in entries:
+        if "stream" in entry.body:
+            waiting.add(entry.channel)
+        elif entry.kind == "shell" and not entry.body.get("typed"):
+            waiting.discard(entry.channel)
+        elif not waiting:
+            yield entry
+            continue
+        held.append(entry)
+        size += len(entry.text)
+        if not waiting or len(held) >= HELD_ENTRIES or size >= HELD_TEXT:
+            yield from sorted(held, key=_place)
+            held.clear()
+            waiting.clear()
+            size = 0
+    yield from sorted(held, key=_place)
+
+
+def _place(entry: Entry) -> tuple[int, int]:
+    return entry.n, entry.part
 
 
 def _whole(parts: Sequence[Entry]) -> Entry:
