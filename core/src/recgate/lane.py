@@ -79,8 +79,7 @@ def lane(pump: Pump, session: Session, side: Side) -> Step:
         ):
             if request is not None:
                 session.requests += 1
-            following = next_event(side)
-            if following is NEED_DATA:
+            if event.last or (following := next_event(side)) is NEED_DATA:
                 data = event.data
                 append(number, event.kind, data, event.channel)
                 send(event)

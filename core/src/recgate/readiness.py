@@ -66,29 +66,28 @@ class Readiness:
         if self._again:
             ready += self._again.items()
             self._again = {}
+        parked = self._parked
         for fd, events in ready:
-            entry = self._parked.get(fd)
-            if entry is not None:  # else its task is busy, and reads until nothing is there before it parks
-                self._serve_one(fd, events, entry)
+            entry = parked.get(fd)
+            if entry is None:  # its task is busy, and reads until nothing is there before it parks
+                continue
+            wire = entry.wire
+            try:
+                data = wire.receive_now()
+                if data is None:
+                    continue
+                rest = entry.step(data)
+            except Exception as exc:  # noqa: BLE001 - raised in the session's own task, at its own boundary
+                del parked[fd]
+                trio.lowlevel.reschedule(entry.task, outcome.Error(exc))
+                continue
+            if rest is not None:
+                del parked[fd]
+                trio.lowlevel.reschedule(entry.task, outcome.Value(rest))
+            elif wire.more or events & CLOSING:
+                # A full buffer or an end behind the data brings no further edge: come back without one.
+                self._again[fd] = events
         return bool(ready)
-
-    def _serve_one(self, fd: int, events: int, entry: _Parked) -> None:
-        wire = entry.wire
-        try:
-            data = wire.receive_now()
-            if data is None:
-                return
-            rest = entry.step(data)
-        except Exception as exc:  # noqa: BLE001 - raised in the session's own task, at its own boundary
-            del self._parked[fd]
-            trio.lowlevel.reschedule(entry.task, outcome.Error(exc))
-            return
-        if rest is not None:
-            del self._parked[fd]
-            trio.lowlevel.reschedule(entry.task, outcome.Value(rest))
-        elif wire.more or events & CLOSING:
-            # A full buffer or an end behind the data brings no further edge: come back without one.
-            self._again[fd] = events
 
     async def read(self, wire: Wire, step: Step) -> object:
         """Read `wire` and give each read to `step`, until `step` gives something: give that.

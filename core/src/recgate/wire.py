@@ -102,7 +102,16 @@ class Wire:
         """Read without waiting; None when nothing is there."""
         if self._tls is not None:
             return self._receive_tls()
-        return self._receive_plain()
+        if self._large:
+            return self._receive_plain()
+        try:  # what `_receive_plain` does, in line: this is the usual read
+            data = self._recv(SMALL)
+        except BlockingIOError:
+            return None
+        except OSError as exc:
+            return _ended(exc)
+        self.more = self._large = len(data) == SMALL
+        return data
 
     def _receive_plain(self) -> bytes | None:
         try:
@@ -115,9 +124,7 @@ class Wire:
         except BlockingIOError:
             return None
         except OSError as exc:
-            if exc.errno in (errno.ECONNRESET, errno.EPIPE, errno.ETIMEDOUT):
-                return b""  # a reset is an end; what was read before it has been handed out already
-            raise WireClosed(exc.strerror or str(exc)) from exc
+            return _ended(exc)
         self.more = count == MAX_READ
         self._large = count > SMALL
         return bytes(_view[:count])
@@ -330,3 +337,10 @@ class Wire:
         if self.socket.fileno() >= 0:
             trio.lowlevel.notify_closing(self.socket)
         self.socket.close()
+
+
+def _ended(error: OSError) -> bytes:
+    """Take a reset for an end: what came before it has been handed out already. Raises `WireClosed` for the rest."""
+    if error.errno in (errno.ECONNRESET, errno.EPIPE, errno.ETIMEDOUT):
+        return b""
+    raise WireClosed(error.strerror or str(error)) from error

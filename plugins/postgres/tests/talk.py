@@ -169,7 +169,10 @@ class Talk:
     def drain(self, side: Side) -> list[Frame]:
         """Take every frame of a side, decide on it, and send it on."""
         frames: list[Frame] = []
+        last = False
         while (event := self.relay.next_event(side)) is not NEED_DATA and event is not PAUSED:
+            assert not last, "a frame was marked as the last of its read, and then came more"
+            last = isinstance(event, Frame) and event.last
             if isinstance(event, PeerClosed):
                 continue
             frame = cast("Frame", event)

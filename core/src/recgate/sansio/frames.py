@@ -41,7 +41,8 @@ class Frame:
 
     `side` is who speaks. CLIENT frames go upstream and UPSTREAM frames go to the client; what the gateway
     itself says has side GATEWAY, and then `to` names the receiver. `kind` is the protocol's own word.
-    `data` may hold many messages, and a part of one where nothing needs to look inside.
+    `data` may hold many messages, and a part of one where nothing needs to look inside. `last` is the relay's word
+    that until the next read it has nothing more to give of that side: whoever heeds it need not ask.
     """
 
     side: Side
@@ -50,6 +51,7 @@ class Frame:
     channel: int = 0
     request: Request | None = None
     to: Side | None = None
+    last: bool = field(default=False, compare=False, repr=False)
 
     @property
     def receiver(self) -> Side:

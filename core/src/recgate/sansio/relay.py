@@ -27,7 +27,10 @@ class Relay(Protocol):
         ...
 
     def next_event(self, side: Side) -> Event | NeedData | Paused:
-        """Give the next event of `side`. Raises `RemoteProtocolError` and nothing else."""
+        """Give the next event of `side`. Raises `RemoteProtocolError` and nothing else.
+
+        A frame may be marked as the `last` before the next read, which saves the pump one call a read.
+        """
         ...
 
     def answer(self, ask: Ask, reply: Reply) -> None:

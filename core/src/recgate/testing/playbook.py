@@ -75,8 +75,11 @@ def _settle(relay: Relay, answer: Callable[[Ask], Reply], played: Played) -> Non
     while moved:
         moved = False
         for side in (CLIENT, UPSTREAM):
+            last = False
             while (event := relay.next_event(side)) is not NEED_DATA and event is not PAUSED:
+                assert not last, "a frame was marked as the last of its read, and then came more"
                 moved = True
+                last = isinstance(event, Frame) and event.last
                 _take(relay, event, answer, played)
             for receiver in (CLIENT, UPSTREAM):
                 data = b"".join(relay.data_to_send(receiver))

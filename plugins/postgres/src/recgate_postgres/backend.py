@@ -24,8 +24,8 @@ MAX_SIGNED: Final = 0x7FFFFFFF  # lengths are signed on the wire
 MAX_KEY: Final = 256
 
 # What the walk does with a message, by its type byte. Unlisted types are refused.
-_REFUSED, _PLAIN, _HEAD, _WHOLE, _ANSWER = range(5)
-_ROLES: Final = bytes(
+_PLAIN, _REFUSED, _HEAD, _WHOLE, _ANSWER = range(5)
+_COUNTING: Final = bytes(
     _PLAIN
     if kind in b"tDAVNHdc"  # rows, completions, descriptions, notices, notifications, COPY data
     else _HEAD
@@ -37,6 +37,8 @@ _ROLES: Final = bytes(
     else _REFUSED
     for kind in range(256)
 )
+# While a Sync or Query is being answered, which is nearly always, those are as plain as the rows between them.
+_SERVING: Final = bytes(_PLAIN if role == _ANSWER else role for role in _COUNTING)
 _ERROR, _KEY, _READY = 0x45, 0x4B, 0x5A
 
 
@@ -116,34 +118,37 @@ class Backend:
 
     def _walk(self, buffer: bytes, position: int, end: int) -> int:
         """Go on to where this frame ends; gives that offset."""
-        header, roles, heads, plain, names = HEADER, _ROLES, self._heads, _PLAIN, self.names
+        header, names = HEADER, self.names
+        roles = _SERVING if names.waiting else _COUNTING
         last = end - 5  # where the last header could be that is here in whole
-        self._need = 1
+        self._need, length = 1, 0
         while position <= last:
             kind, length = header(buffer, position)
-            after = position + 1 + length
             role = roles[kind]
-            if role == plain and length >= 4 and after <= last:
-                position = after  # a row, whole, and more behind it: nearly every message there is
+            if not role and length >= 4:  # plain: a row, as nearly every message is
+                position += 1 + length
                 continue
             if length < 4:
                 raise RemoteProtocolError("invalid message length from the target", hint="08P01")
-            if role == _WHOLE or (kind == _ERROR and self.refusals.waiting):
+            if kind == _READY and length == 5 and position + 6 <= end:
+                self._ready(buffer[position + 5])
+                roles = _SERVING if names.waiting else _COUNTING
+            elif role == _WHOLE or (kind == _ERROR and self.refusals.waiting):
                 if not self._looked(buffer, kind, length, position, end):
                     return position
-            elif role == _ANSWER:
-                if not names.waiting:
-                    names.answered += 1
             elif role == _HEAD:
-                heads[kind]()
-            elif role == _REFUSED:
+                self._heads[kind]()
+                roles = _SERVING if names.waiting else _COUNTING
+            elif role == _ANSWER:
+                names.answered += 1
+            else:
                 raise RemoteProtocolError(f"unexpected message type {kind} from the target", hint="08P01")
-            if after >= end:
-                if length > MAX_SIGNED:
-                    raise RemoteProtocolError("invalid message length from the target", hint="08P01")
-                self.skip = after - end
-                return end
-            position = after
+            position += 1 + length
+        if position > end:
+            if length > MAX_SIGNED:
+                raise RemoteProtocolError("invalid message length from the target", hint="08P01")
+            self.skip = position - end
+            return end
         if position < end:
             self._need = 5
         return position
@@ -158,9 +163,6 @@ class Backend:
     def _looked(self, buffer: bytes, kind: int, length: int, position: int, end: int) -> bool:
         """Look into a whole message. False when the frame ends before it."""
         after = position + 1 + length
-        if kind == _READY and length == 5 and after <= end:
-            self._ready(buffer[position + 5])
-            return True
         if length > (MAX_ERROR if kind == _ERROR else MAX_SMALL):
             raise RemoteProtocolError("a message from the target is too long", hint="08P01")
         if after > end:
@@ -197,10 +199,12 @@ class Backend:
         return Frame(GATEWAY, KIND, rewritten, 0, None, CLIENT)
 
     def _cut(self, buffer: bytes, start: int, position: int) -> Frame:
-        whole = position == len(buffer) and not start
-        frame = Frame(UPSTREAM, KIND, buffer if whole else buffer[start:position])
-        self._consume(position)
-        return frame
+        if position < len(buffer):
+            self._offset = position
+            return Frame(UPSTREAM, KIND, buffer[start:position])
+        self._buffer = b""
+        self._offset = 0
+        return Frame(UPSTREAM, KIND, buffer[start:] if start else buffer, 0, None, None, not self._eof)
 
     def _consume(self, position: int) -> None:
         if position == len(self._buffer):

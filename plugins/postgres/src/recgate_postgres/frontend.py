@@ -44,7 +44,11 @@ _ROLES: Final = bytes(
     }.get(kind, _REFUSED)
     for kind in range(256)
 )
-_DESCRIBE, _EXECUTE, _COPY_DATA = 0x44, 0x45, 0x64
+_BIND, _DESCRIBE, _EXECUTE, _COPY_DATA = 0x42, 0x44, 0x45, 0x64
+# What drivers send behind the Bind of a prepared statement, in one piece with it: Describe or not, Execute of all rows,
+# Sync; all of the unnamed portal.
+_RUN: Final = b"E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04"
+_RUNS: Final = frozenset((_RUN, b"D\0\0\0\x06P\0" + _RUN))
 _LARGE: Final = frozenset(b"QPBFd")
 _OWN_ANSWER: Final = frozenset(b"QF")  # each is answered by a ReadyForQuery of its own
 _VIOLATION: Final = "08P01"
@@ -125,6 +129,10 @@ class Frontend:
         end = len(buffer)
         if end - start < self._need or self._terminated:
             return self._rest()
+        if not start and buffer[0] == _BIND:
+            frame = self._run(buffer, end)
+            if frame is not None:
+                return frame
         if self.names.crowded:
             return PAUSED
         if not isinstance(buffer, bytes):
@@ -150,19 +158,39 @@ class Frontend:
             return self._stand_in(*self._refused)
         return PAUSED if self._held else self._rest()
 
+    def _run(self, buffer: bytes | bytearray, end: int) -> Frame | None:
+        """The usual read of a prepared statement, at once; None leaves it to the walk, which would do the same.
+
+        To walk over its four messages took a quarter of all that the gateway spends on such a transaction in Python.
+        """
+        if end < 5 or not isinstance(buffer, bytes) or self._skip or self._discard:
+            return None
+        after = 1 + HEADER(buffer, 0)[1]
+        if buffer[after:] not in _RUNS or buffer[5] or after > self.max_message:
+            return None
+        stop = buffer.find(0, 6, after)
+        portal = self.names.run(buffer[6:stop], buffer[stop + 1 : after]) if stop > 0 else None
+        if portal is None:
+            return None
+        self._buffer = b""
+        self._need = 1
+        self.asked = frame = Frame(CLIENT, KIND, buffer, 0, portal.request, None, not self._eof)
+        self.asked_start, self.asked_end = end - len(_RUN), end - 5
+        return frame
+
     def _walk(self, buffer: bytes, start: int, position: int, end: int) -> int:
         """Go on to where this frame ends; gives that offset."""
         names, header, roles, lookers, limit = self.names, HEADER, _ROLES, self._lookers, self.max_message
-        # While the target takes COPY data, nearly every message is a row of it: whole, and more behind it.
+        # While the target takes COPY data, nearly every message is a row of it.
         copied = _COPY_DATA if names.copying else -1
         last = end - 5  # where the last header could be that is here in whole
-        self._need = 1
+        self._need, length = 1, 0
         while position <= last:
             kind, length = header(buffer, position)
-            after = position + 1 + length
-            if kind == copied and length >= 4 and after <= last:
-                position = after
+            if kind == copied and length >= 4:
+                position += 1 + length
                 continue
+            after = position + 1 + length
             role = roles[kind]
             if role >= _LOOK:
                 if self._request is not None:
@@ -185,14 +213,16 @@ class Frontend:
             elif not self._passes(kind, role, length):
                 self._held = True
                 return position
-            elif after >= end:
-                self._skip = after - end
-                return end
             elif self._terminated:
                 return after
             elif role == _COPY and not names.copying:
                 copied = -1
             position = after
+        if position > end:
+            if length > MAX_LENGTH:
+                raise RemoteProtocolError("invalid message length", hint=_VIOLATION)
+            self._skip = position - end
+            return end
         if position < end:
             self._need = 5
         return position
@@ -255,15 +285,16 @@ class Frontend:
         return Frame(GATEWAY, KIND, self.refusals.stand_in(kind, error), 0, None, UPSTREAM)
 
     def _cut(self, buffer: bytes, start: int, position: int) -> Frame:
-        frame = Frame(
-            CLIENT,
-            KIND,
-            buffer if position == len(buffer) and not start else buffer[start:position],
-            0,
-            self._request,
-        )
-        self._consume(position)
-        if self._request is not None:
+        request = self._request
+        if position < len(buffer):
+            frame = Frame(CLIENT, KIND, buffer[start:position], 0, request)
+            self._offset = position
+        else:
+            last = not (self._eof or self._terminated)
+            frame = Frame(CLIENT, KIND, buffer[start:] if start else buffer, 0, request, None, last)
+            self._buffer = b""
+            self._offset = 0
+        if request is not None:
             self.asked = frame
         return frame
 

@@ -18,7 +18,7 @@ from typing import Final
 from recgate.errors import RemoteProtocolError
 from recgate_postgres.encodings import DEFAULT, decode
 from recgate_postgres.redefining import redefined
-from recgate_postgres.requests import Portal, Statement
+from recgate_postgres.requests import NO_LIMIT, Portal, Statement
 
 __all__ = ["MAX_SERIES", "Names"]
 
@@ -212,6 +212,27 @@ class Names:
             raise RemoteProtocolError(f"more than {MAX_PORTALS} portals", hint="54000")
         self._bound[portal] = made
         return True
+
+    def run(self, name: bytes, bound: bytes) -> Portal | None:
+        """Note Bind, Execute and Sync of the unnamed portal at once, as one series.
+
+        None, and nothing noted, where that is more than a matter of course: something else is under way, or the
+        statement is not one that the target has confirmed, or what it does may redefine names.
+        """
+        if self.waiting or self._bound or self._series is not None or self.copying:
+            return None
+        statement = self.statements.get(name)
+        if statement is None or not statement.known or statement.redefines:
+            return None
+        self._tick = statement.used = self._tick + 1
+        portal = statement.portal
+        if portal is None or portal.codec != self.codec:
+            portal = statement.portal = Portal(b"", statement, self.codec, self.known)
+        portal.bound = bound
+        portal.limit = NO_LIMIT
+        self.waiting.append({b"": portal})
+        self._begin_series()
+        return portal
 
     def _resolve(self, name: bytes, settled: Statement | None) -> tuple[bool, Statement | None]:
         series = self._series

@@ -16,11 +16,11 @@ from recgate_postgres.encodings import decode
 from recgate_postgres.redefining import may_redefine
 from recgate_postgres.values import bind_values
 
-__all__ = ["CallDetails", "Portal", "SimpleDetails", "Statement", "function_text"]
+__all__ = ["NO_LIMIT", "CallDetails", "Portal", "SimpleDetails", "Statement", "function_text"]
 
 # No statement at all, so that whoever looks into it is in doubt.
 UNKNOWN: Final = b"(a prepared statement that was redefined too often to be known)"
-
+NO_LIMIT: Final = b"\0\0\0\0"  # an Execute of all rows
 Known = Callable[[], dict[str, str]]
 
 # What client libraries call through the fast path: large objects, under the numbers that they have had since 1997.
@@ -155,7 +155,7 @@ class Portal(_Details):
         self.statement = statement
         self.codec = codec
         self.bound = b""  # the Bind's body behind its two names
-        self.limit = b"\0\0\0\0"
+        self.limit = NO_LIMIT
         self.prepared = known
         self.request = Request("sql", decode(statement.text, codec), 0, self)
 
