@@ -45,7 +45,6 @@ from recgate.sansio.frames import GATEWAY, Frame
 
 __all__ = ["Journal", "Part"]
 
-_NEVER: Final = 1 << 63
 _NONCE: Final = struct.Struct(">Q").pack
 _HEAD: Final = RECORD_HEAD.pack
 _PART_NS: Final = PART_SECONDS * 1_000_000_000
@@ -121,7 +120,9 @@ class Journal:
         self._head = head
         self._fd = -1
         self._part = self._records = self._seq = self._size = 0
-        self._due = _NEVER
+        # When the part has been held for long enough. Zero sends the next append to `_begin`, which knows why: the part
+        # is empty and its time begins, or the journal has failed. So an append asks one question for three.
+        self._due = 0
         self._prefix = b""
 
     @classmethod
@@ -184,10 +185,9 @@ class Journal:
             RecordingFailed: it is not, and never will be: neither this nor any later frame.
         """
         now = self._clock()
-        if self._size >= PART_BYTES or now >= self._due:
-            self.rotate()
-        length = len(data)
-        if length > _COPY_BELOW or self.failure:
+        if now >= self._due or self._size >= PART_BYTES:
+            self._begin(now)
+        if len(data) > _COPY_BELOW:
             self._append_large(now, side, kind, data, channel)
             return
         # What `_write` does, in line: a call less for every read of every session.
@@ -205,8 +205,6 @@ class Journal:
             self._poison(error)
         self._size += length
         self._seq = seq + 1
-        if self._due == _NEVER:
-            self._due = now + _PART_NS
 
     def _append_large(self, now: int, side: int, kind: str, data: bytes, channel: int) -> None:
         if len(data) > MAX_DATA:
@@ -214,14 +212,12 @@ class Journal:
         seq = self._seq
         self._write(self._encode(seq, (now - self._opened) // 1000, side, kind, data, channel))
         self._seq = seq + 1
-        if self._due == _NEVER:
-            self._due = now + _PART_NS
 
     def append_all(self, frames: Sequence[Frame]) -> None:
         """Record several frames with as few writes as the size of a record allows, in most cases one."""
         now = self._clock()
-        if self._size >= PART_BYTES or now >= self._due:
-            self.rotate()
+        if now >= self._due or self._size >= PART_BYTES:
+            self._begin(now)
         seq, t, encode = self._seq, (now - self._opened) // 1000, self._encoder.encode
         pending: list[bytes] = []
         length = 0
@@ -239,8 +235,6 @@ class Journal:
         if pending:
             self._write(b"".join(pending))
             self._seq = seq
-            if self._due == _NEVER:
-                self._due = now + _PART_NS
 
     def _write(self, payload: bytes) -> None:
         if self.failure:
@@ -269,16 +263,22 @@ class Journal:
             rest = rest[os.write(self._fd, rest) :]
 
     def _poison(self, error: OSError) -> None:
-        self.failure = _complaint(self.directory.parent, error)
+        self.fail(_complaint(self.directory.parent, error))
         raise RecordingFailed(self.failure) from error
 
     def fail(self, why: str) -> None:
         """Accept nothing more. What was accepted stays."""
         self.failure = self.failure or why
+        self._due = 0
 
     def due(self) -> bool:
         """Tell whether the part has held frames for long enough to be sealed."""
-        return self._clock() >= self._due
+        return self._size > 0 and self._clock() >= self._due
+
+    def _begin(self, now: int) -> None:
+        """Begin a part for what is appended now, unless it has begun."""
+        self.rotate()
+        self._due = now + _PART_NS
 
     def rotate(self) -> None:
         """Finish the part and begin the next, unless it is empty.
@@ -289,7 +289,6 @@ class Journal:
         if self.failure:
             raise RecordingFailed(self.failure)
         if not self._size:
-            self._due = _NEVER
             return
         finished, old = Part(self._part, self._size), self._fd
         try:
@@ -303,7 +302,7 @@ class Journal:
     def _next_part(self) -> None:
         number = self._part + 1
         self._fd = os.open(self.directory / part_name(number), _FLAGS, 0o600)
-        self._part, self._records, self._size, self._due = number, 0, 0, _NEVER
+        self._part, self._records, self._size, self._due = number, 0, 0, 0
         self._prefix = nonce_prefix(number)
         self.stale_directories.add(self.directory)
 
