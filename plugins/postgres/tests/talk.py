@@ -142,6 +142,7 @@ class Talk:
         self.out: dict[Side, bytes] = {CLIENT: b"", UPSTREAM: b""}
         self.requests: list[str] = []
         self.details: list[Mapping[str, object]] = []
+        self.asked: list[str] = []  # the kinds of the messages that each of them was about
         self.paused = False
         relay_ = self.relay
         relay_.receive_data(CLIENT, startup(0, **({"user": "prod-db"} | parameters)) + password())
@@ -180,6 +181,7 @@ class Talk:
             if frame.request is not None:
                 self.requests.append(frame.request.text)
                 self.details.append(dict(frame.request.details))
+                self.asked.append(self.kinds(frame))
                 decision = self.refuse(frame.request.text)
                 if decision is not None:
                     instead = list(self.relay.refuse(frame, decision))
@@ -191,6 +193,16 @@ class Talk:
         for receiver in (CLIENT, UPSTREAM):
             self.out[receiver] += b"".join(self.relay.data_to_send(receiver))
         return frames
+
+    def kinds(self, frame: Frame) -> str:
+        """Give the kinds of the messages that a refusal of this frame would replace."""
+        walk = self.relay._frontend
+        assert walk is not None
+        data, kinds = frame.data[walk.asked_start : walk.asked_end], ""
+        while data:
+            kinds += chr(data[0])
+            data = data[1 + int.from_bytes(data[1:5]) :]
+        return kinds
 
     def take(self) -> tuple[bytes, bytes]:
         """Give what client and target have been sent since the last call."""

@@ -272,14 +272,16 @@ def test_threat_15_what_runs_is_what_was_decided_on(seed):
     talk.take()
     on_the_way: deque[bytes] = deque()
     executed = iter(range(10_000))
+    planned = 0
     for round_ in range(400):
         if round_ < 300 and dice.random() < 0.6:
             talk.client(_random_message(dice)[0])
         runs = [
             (text, details)
-            for text, details in zip(talk.requests, talk.details, strict=True)
-            if details["protocol"] == "extended"
+            for text, details, kinds in zip(talk.requests, talk.details, talk.asked, strict=True)
+            if "E" in kinds
         ]
+        bound = sum("B" in kinds for kinds in talk.asked)
         sent = talk.take()[1]
         while sent:  # what reached the target, message by message; it may answer later
             size = 1 + int.from_bytes(sent[1:5])
@@ -288,6 +290,8 @@ def test_threat_15_what_runs_is_what_was_decided_on(seed):
         while on_the_way and (round_ >= 300 or dice.random() < 0.5):
             heard, before = on_the_way.popleft(), len(model.ran)
             reply = model.hear(*_words(heard))
+            planned += heard[:1] == b"B"
+            assert planned <= bound, "planning a Bind may run functions: it came undecided"
             if heard[:1] == b"E":
                 number = next(executed)
                 decided, details = runs[number]  # an IndexError here: it ran undecided

@@ -132,6 +132,18 @@ def test_a_parse_that_the_redefined_name_stops_leaves_it_redefined():
     assert talk.requests[-1] == 'EXECUTE "a"'
 
 
+def test_a_name_that_sql_made_first_is_not_taken_for_what_is_parsed_in_vain():
+    talk = Talk()
+    talk.client(ask("prepare b as delete from t"))
+    talk.server(done("PREPARE") + READY)
+    talk.client(parse("b", "select 1") + SYNC + bind("", "b") + execute() + SYNC)
+    assert talk.requests == ["prepare b as delete from t"], (
+        "whether the Parse replaced it is for the target to say"
+    )
+    talk.server(error("exists") + READY)
+    assert talk.requests[1:] == ['EXECUTE "b"']
+
+
 def test_a_portal_that_sql_declares_anew_is_judged_with_both_texts():
     talk = prepared()
     talk.client(bind("p", "a") + execute("p", 1) + SYNC)

@@ -18,7 +18,7 @@ from recgate_postgres.messages import HEADER, MAX_LENGTH, MAX_SMALL, cstring, er
 from recgate_postgres.names import Names
 from recgate_postgres.redefining import MAX_NAME, may_redefine
 from recgate_postgres.refusals import Refusals, error_text
-from recgate_postgres.requests import CallDetails, SimpleDetails, Statement, function_text
+from recgate_postgres.requests import NO_LIMIT, CallDetails, Portal, SimpleDetails, Statement, function_text
 
 __all__ = ["KIND", "Frontend"]
 
@@ -45,6 +45,7 @@ _ROLES: Final = bytes(
     for kind in range(256)
 )
 _BIND, _DESCRIBE, _EXECUTE, _COPY_DATA = 0x42, 0x44, 0x45, 0x64
+_BEHIND_BIND: Final = frozenset((_DESCRIBE, _EXECUTE))
 # What drivers send behind the Bind of a prepared statement, in one piece with it: Describe or not, Execute of all rows,
 # Sync; all of the unnamed portal.
 _RUN: Final = b"E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04"
@@ -59,6 +60,7 @@ class Frontend:
     """The client's half of an open session. Reads go in by `receive`, frames come out of `event`."""
 
     __slots__ = (
+        "_bound",
         "_buffer",
         "_closed",
         "_discard",
@@ -69,6 +71,7 @@ class Frontend:
         "_offset",
         "_refused",
         "_request",
+        "_resume",
         "_skip",
         "_terminated",
         "asked",
@@ -96,6 +99,10 @@ class Frontend:
         self._discard = 0  # bytes of a message that the gateway refused by itself
         self._refused: tuple[int, int, str, str] | None = None  # that message: kind, size, SQLSTATE, reason
         self._request: Request | None = None
+        # A Bind at the offset that nobody has decided on: planning it may run functions, so it goes on with the Execute
+        # that runs it, or is decided on by itself when it is plain that none follows.
+        self._bound: Portal | None = None
+        self._resume = 0  # bytes behind the offset that the walk has seen, of that Bind and its Describe
         self._held = False  # what comes next must wait for the target's answers
         self._eof = self._terminated = self._closed = False
         self._lookers: dict[int, Callable[[bytes, int, int], bool]] = {
@@ -129,7 +136,7 @@ class Frontend:
         end = len(buffer)
         if end - start < self._need or self._terminated:
             return self._rest()
-        if not start and buffer[0] == _BIND:
+        if not start and buffer[0] == _BIND and self._bound is None:
             frame = self._run(buffer, end)
             if frame is not None:
                 return frame
@@ -149,6 +156,7 @@ class Frontend:
                 return self._cut(buffer, start, end)
             position += self._skip
             self._skip = 0
+        position += self._resume
         self._request = None
         self._held = False
         position = self._walk(buffer, start, position, end)
@@ -175,35 +183,45 @@ class Frontend:
         self._buffer = b""
         self._need = 1
         self.asked = frame = Frame(CLIENT, KIND, buffer, 0, portal.request, None, not self._eof)
-        self.asked_start, self.asked_end = end - len(_RUN), end - 5
+        self.asked_start, self.asked_end = 0, end - 5
         return frame
 
     def _walk(self, buffer: bytes, start: int, position: int, end: int) -> int:
         """Go on to where this frame ends; gives that offset."""
         names, header, roles, lookers, limit = self.names, HEADER, _ROLES, self._lookers, self.max_message
-        # While the target takes COPY data, nearly every message is a row of it.
-        copied = _COPY_DATA if names.copying else -1
+        copied = _COPY_DATA if names.copying else -1  # then nearly every message is a row of it
         last = end - 5  # where the last header could be that is here in whole
-        self._need, length = 1, 0
+        bound_at = start if self._bound is not None else -1
+        self._need, self._resume, length = 1, 0, 0
         while position <= last:
             kind, length = header(buffer, position)
-            if kind == copied and length >= 4:
+            if kind == copied and length >= 4 and bound_at < 0:
                 position += 1 + length
                 continue
             after = position + 1 + length
             role = roles[kind]
+            if bound_at >= 0:
+                if kind in _BEHIND_BIND and after > end and 4 <= length <= MAX_SMALL:
+                    return self._keep(bound_at, position, length + 1)
+                if not self._belongs(buffer, kind, bound_at, position, after):
+                    self._decide_bind(bound_at - start, position - start)
+                    bound_at = -1
             if role >= _LOOK:
                 if self._request is not None:
                     return position
                 if after > end or length > limit or length < 4:
                     return self._unfit(kind, length, position)
                 if (names.guarded or names.copying) and self._waits_for_copy():
-                    return position
+                    return position if bound_at < 0 else self._keep(bound_at, position, 5)
                 if not lookers[kind](buffer, position + 5, after):
                     self._held = self._refused is None
                     return position
                 if role == _ASKS:
-                    self.asked_start, self.asked_end = position - start, after - start
+                    first = position if bound_at < 0 else bound_at
+                    self.asked_start, self.asked_end = first - start, after - start
+                    self._bound, bound_at = None, -1
+                elif kind == _BIND:
+                    self._bound, bound_at = names.latest, position
             elif role == _SYNC:
                 if length != 4:
                     raise RemoteProtocolError("invalid message length", hint=_VIOLATION)
@@ -218,6 +236,10 @@ class Frontend:
             elif role == _COPY and not names.copying:
                 copied = -1
             position = after
+        return self._keep(bound_at, position, 5) if bound_at >= 0 else self._ends(position, end, length)
+
+    def _ends(self, position: int, end: int, length: int) -> int:
+        """End the frame with what has come, though its last message, of `length`, may go on."""
         if position > end:
             if length > MAX_LENGTH:
                 raise RemoteProtocolError("invalid message length", hint=_VIOLATION)
@@ -226,6 +248,36 @@ class Frontend:
         if position < end:
             self._need = 5
         return position
+
+    def _keep(self, bound_at: int, position: int, need: int) -> int:
+        """End the frame before a Bind until more has come; gives that offset. The next walk goes on at `position`."""
+        self._resume = position - bound_at
+        self._need = self._resume + need
+        return bound_at
+
+    def _belongs(self, buffer: bytes, kind: int, bound_at: int, position: int, after: int) -> bool:
+        """Whether what follows a Bind is decided on together with it: one Describe, and the Execute that runs it.
+
+        Raises:
+            RemoteProtocolError: a COPY has begun, and the target would eat the Bind.
+        """
+        if self.names.copying:
+            self._waits_for_copy()
+        if kind == _DESCRIBE:
+            # One, as drivers send: a client could make a large Bind be walked over anew for each of many.
+            return position == bound_at + 1 + HEADER(buffer, bound_at)[1]
+        portal = self._bound
+        if kind != _EXECUTE or portal is None or after - position < 10:
+            return False
+        return buffer[position + 5 : after - 5] == portal.name
+
+    def _decide_bind(self, start: int, end: int) -> None:
+        """Let the Bind be decided on by itself: no Execute of it follows at once."""
+        portal, self._bound = self._bound, None
+        assert portal is not None
+        portal.limit = NO_LIMIT
+        self._request = portal.request
+        self.asked_start, self.asked_end = start, end
 
     def _waits_for_copy(self) -> bool:
         """Hold what the target would eat: in COPY it takes any message for data, fails, and does not act on it.
@@ -340,10 +392,7 @@ class Frontend:
         portal = self.names.execute(buffer[start:stop])
         if portal is None:
             return False
-        if not portal.statement.known:
-            name = decode(portal.statement.name, self.names.codec)
-            reason = f'prepared statement "{name}" is no longer known to the gateway: prepare it again'
-            self._refused = (_EXECUTE, after - start + 5, "26000", reason)
+        if not self._known(portal.statement, _EXECUTE, after - start):
             return False
         if portal.statement.redefines:
             for text in portal.statement.meanings:
@@ -389,7 +438,17 @@ class Frontend:
         longest = max(portal - start, name - portal - 1)
         if longest > MAX_NAME:
             return self._too_long(longest, 0x42, after - start)
-        return self.names.bind(buffer[start:portal], buffer[portal + 1 : name], buffer[name + 1 : after])
+        names = self.names
+        if not names.bind(buffer[start:portal], buffer[portal + 1 : name], buffer[name + 1 : after]):
+            return False
+        return self._known(names.latest.statement, _BIND, after - start)
+
+    def _known(self, statement: Statement, kind: int, size: int) -> bool:
+        if not statement.known:
+            name = decode(statement.name, self.names.codec)
+            reason = f'prepared statement "{name}" is no longer known to the gateway: prepare it again'
+            self._refused = (kind, size + 5, "26000", reason)
+        return statement.known
 
     def _close(self, buffer: bytes, start: int, after: int) -> bool:
         name, at = cstring(buffer, start + 1, after)

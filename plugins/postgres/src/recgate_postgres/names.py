@@ -67,7 +67,9 @@ class Names:
         "evicted",
         "failed",
         "flushed",
+        "foreign",
         "guarded",
+        "latest",
         "portals",
         "statements",
         "waiting",
@@ -86,8 +88,10 @@ class Names:
         self.changes = 0
         self.codec = DEFAULT
         self.evicted = False
+        self.foreign = False  # the target may have names that are not in these books: SQL's, and evicted ones
         self._series: _Series | None = None
         self._bound: dict[bytes, Portal | None] = {}
+        self.latest = Portal(b"", Statement(b"", b""), DEFAULT, self.known)  # what the last Bind made
         self._unsettled: dict[bytes, int] = {}
         self._errored = False
         self._redefining = 0
@@ -132,6 +136,7 @@ class Names:
         From now on such a name is judged as EXECUTE or FETCH would be that runs any of its texts, the old ones and
         this: whether the SQL is skipped, fails or succeeds makes no difference to what has been said of it.
         """
+        self.foreign = True
         names = redefined(text, portals=False)
         for name, statements in self._prepared().items():
             if name and (names is None or name in names):
@@ -210,7 +215,7 @@ class Names:
         made.bound = bound
         if len(self._bound) >= MAX_PORTALS:
             raise RemoteProtocolError(f"more than {MAX_PORTALS} portals", hint="54000")
-        self._bound[portal] = made
+        self._bound[portal] = self.latest = made
         return True
 
     def run(self, name: bytes, bound: bytes) -> Portal | None:
@@ -242,7 +247,7 @@ class Names:
         for each in self.waiting:
             for statement in each.said.get(name, ()) if isinstance(each, _Series) else ():
                 if statement is not None:
-                    if latest is not None and not latest.same(statement):
+                    if self.foreign if latest is None else not latest.same(statement):
                         return False, None
                     latest = statement
         return True, latest
@@ -258,7 +263,7 @@ class Names:
             portals = each.bound if isinstance(each, _Series) else each
             portal = portals.get(name) if portals else None
             if portal is not None:
-                if latest is not None and not latest.statement.same(portal.statement):
+                if self.foreign if latest is None else not latest.statement.same(portal.statement):
                     return None
                 latest = portal
         return self._unknown(name) if latest is None else latest
@@ -353,7 +358,7 @@ class Names:
             del self._unsettled[name]
 
     def _evict(self) -> None:
-        self.evicted = True
+        self.evicted = self.foreign = True
         oldest = sorted(self.statements.values(), key=lambda each: each.used)
         for statement in oldest[: max(1, len(oldest) // 8)]:
             self._text -= statement.size

@@ -12,7 +12,9 @@ from typing import Final
 
 from recgate_postgres.messages import execute, fields_of, query
 
-__all__ = ["Refusals", "error_text"]
+__all__ = ["ATTEMPT", "Refusals", "error_text"]
+
+ATTEMPT: Final = "refused"  # the kind of a frame that holds a refused Bind, which goes nowhere
 
 MAX_WAITING: Final = (
     10_000  # refusals that the target has not answered; the oldest then keep the target's words

@@ -37,7 +37,7 @@ from recgate_postgres.messages import error_response, message, notice_response
 from recgate_postgres.names import Names
 from recgate_postgres.options import PostgresListener, PostgresTarget
 from recgate_postgres.outbox import Outbox
-from recgate_postgres.refusals import Refusals, error_text
+from recgate_postgres.refusals import ATTEMPT, Refusals, error_text
 from recgate_postgres.startup import Startup, route_details
 from recgate_postgres.target_login import Account, TargetLogin
 
@@ -45,6 +45,7 @@ __all__ = ["PostgresRelay"]
 
 MAX_HELD: Final = 1024 * 1024  # bytes a client may send ahead of its session's start
 MAX_APPLICATION_NAME: Final = 63  # the server cuts there
+_BIND: Final = 0x42
 INSUFFICIENT_PRIVILEGE: Final = "42501"
 
 # What a refusal by the core is called in SQLSTATE. A code that is an SQLSTATE already is used as it is.
@@ -264,6 +265,8 @@ class PostgresRelay:
         elif side is UPSTREAM:
             self._outbox.client.append(frame.data)
             self._inside = self._backend is not None and self._backend.skip > 0
+        elif frame.kind == ATTEMPT:
+            return  # for the recording alone
         elif frame.to is UPSTREAM:
             self._outbox.upstream.append(frame.data)
         else:
@@ -293,6 +296,9 @@ class PostgresRelay:
         error = error_response(INSUFFICIENT_PRIVILEGE, text, encoding=walk.names.codec)
         stand_in = walk.refusals.stand_in(data[start], error)
         frames = [Frame(GATEWAY, frontend.KIND, stand_in, frame.channel, None, UPSTREAM)]
+        if data[start] == _BIND:
+            # The target sees nothing of it, but what was tried, with its values, is on the record.
+            frames.insert(0, Frame(GATEWAY, ATTEMPT, data[start:end], frame.channel))
         if start:
             frames.insert(0, Frame(CLIENT, frontend.KIND, data[:start], frame.channel))
         if end < len(data):

@@ -20,6 +20,7 @@ __all__ = ["NO_LIMIT", "CallDetails", "Portal", "SimpleDetails", "Statement", "f
 
 # No statement at all, so that whoever looks into it is in doubt.
 UNKNOWN: Final = b"(a prepared statement that was redefined too often to be known)"
+
 NO_LIMIT: Final = b"\0\0\0\0"  # an Execute of all rows
 Known = Callable[[], dict[str, str]]
 

@@ -19,6 +19,7 @@ from recgate_postgres.encodings import DEFAULT, codec, decode
 from recgate_postgres.facts import Facts, FactsCache, pieces_of
 from recgate_postgres.messages import fields_of
 from recgate_postgres.redefining import redefined
+from recgate_postgres.refusals import ATTEMPT
 from recgate_postgres.requests import function_text
 from recgate_postgres.rows import Column, columns_of, row_of
 from recgate_postgres.runs import Bound, Prepared, Run
@@ -47,6 +48,7 @@ _PARSE, _BIND, _CLOSE, _DESCRIBE, _EXECUTE, _SYNC, _QUERY, _CALL = (
     0x51,
     0x46,
 )
+_ATTEMPT: Final = 0  # no message of the protocol: a Bind that was refused
 _SAID: Final = frozenset(("effect", "rule", "reason"))
 _REDEFINES: Final = frozenset(("PREPARE", "DECLARE CURSOR"))
 _ENDS: Final = frozenset((_SYNC, _QUERY, _CALL))
@@ -116,6 +118,8 @@ class PostgresTranscriber:
             return self._given()
         elif kind == "decision":
             self._decided(frame.data)
+        elif kind == ATTEMPT:
+            self._attempted(frame)
         return ()
 
     def _given(self) -> Iterable[Entry]:
@@ -160,7 +164,9 @@ class PostgresTranscriber:
         elif code == _EXECUTE:
             name = body[:-5]
             run = self._run(frame, "")
-            if frame.side == 2 and (portal := self._refused_portal(run.text)) is not None:
+            if frame.side == 2 and ops and ops[-1].kind == _ATTEMPT:
+                self._would_run(run, ops.pop())
+            elif frame.side == 2 and (portal := self._refused_portal(run.text)) is not None:
                 name, run.text = portal, ""
             ops.append(Op(_EXECUTE, frame.seq, frame.t, name, run=run))
         elif code == _SYNC:
@@ -211,6 +217,20 @@ class PostgresTranscriber:
             self._allowed = decision
         elif decision.get("kind") != "session" and len(self._denied) < MAX_DENIED:
             self._denied.append(decision)
+
+    def _attempted(self, frame: RecordedFrame) -> None:
+        """Keep a refused Bind, which the target never saw: the stand-in that follows has no values of its own."""
+        data = frame.data
+        portal, _, rest = data[5 : 1 + int.from_bytes(data[1:5])].partition(b"\0")
+        name, _, rest = rest.partition(b"\0")
+        self._ops.append(Op(_ATTEMPT, frame.seq, frame.t, portal, name, rest[:MAX_BODY]))
+
+    def _would_run(self, run: Run, bind: Op) -> None:
+        prepared = self._prepared(bind.other)
+        for op in self._ops:
+            if op.kind == _PARSE and op.name == bind.other:
+                prepared = Prepared(decode(op.other, self._codec), op.data)
+        run.bind(Bound(prepared, bind.data), self._codec)
 
     def _refused_portal(self, asked: str) -> bytes | None:
         """Find the portal whose Execute was refused: a decision holds the beginning of its text alone."""
