@@ -26,6 +26,7 @@ from recgate_postgres.messages import message, query
 from recgate_postgres.options import PostgresListener, PostgresTarget
 from recgate_postgres.relay import PostgresRelay
 
+ISSUER = "https://idp.example"
 SESSION = "01890000-0000-7000-8000-000000000001"
 AUTH_OK = b"R\0\0\0\x08\0\0\0\0"
 READY, IN_BLOCK, FAILED = b"Z\0\0\0\5I", b"Z\0\0\0\5T", b"Z\0\0\0\5E"
@@ -110,7 +111,10 @@ def fresh(auth: str = "password", **connection: object) -> PostgresRelay:
     """A relay that nobody has spoken to."""
     fields = {"tls_mode": "allow", "loopback": True, **connection}
     info = ConnectionInfo("postgres", "test", "127.0.0.1:1", **fields)  # type: ignore[arg-type]
-    return PostgresRelay(PostgresListener.model_validate({"auth": auth}), info, fixed)
+    listener: dict[str, object] = {"auth": auth}
+    if auth == "oauth":
+        listener["issuer"] = ISSUER
+    return PostgresRelay(PostgresListener.model_validate(listener), info, fixed)
 
 
 def answer(question: Ask, info: TargetInfo | None = None) -> Reply:

@@ -5,6 +5,8 @@ States, each with what may come next:
     opening   first byte of TLS, SSLRequest, GSSENCRequest, CancelRequest or StartupMessage
     password  the password                     lookup    (the core finds SCRAM keys)
     sasl      SASLInitialResponse              proof     SASLResponse
+    bearer    SASLInitialResponse with a token pointed   the client's answer to where it may get one
+    proven    (by its tunnel or its TLS certificate: nothing is asked for)
     known     (the core has said who it is; the route is asked for)
     over      nothing more is read here
 """
@@ -15,7 +17,16 @@ from collections.abc import Callable
 from typing import Final
 
 from recgate.errors import LocalProtocolError, RemoteProtocolError
-from recgate.model import ConnectionInfo, PasswordEvidence, ScramEvidence, Secret
+from recgate.model import (
+    BearerEvidence,
+    ConnectionInfo,
+    Evidence,
+    PasswordEvidence,
+    ScramEvidence,
+    Secret,
+    TlsCertificateEvidence,
+    VoucherEvidence,
+)
 from recgate.sansio.asks import (
     NEED_DATA,
     PAUSED,
@@ -46,6 +57,7 @@ from recgate_postgres.messages import (
     cstring,
     negotiate_version,
 )
+from recgate_postgres.oauthbearer import ACKNOWLEDGED, MECHANISM, parse_initial, where_to_sign_in
 from recgate_postgres.options import PostgresListener
 from recgate_postgres.outbox import Outbox
 from recgate_postgres.scram import PLAIN, PLUS, ServerExchange
@@ -72,7 +84,9 @@ class Entrance:
         self.target = ""
         self.known = False  # AuthenticationOk has been said
         self.handshaking = False  # TLS is: nothing can be said in plain words
-        self._auth = listener.auth
+        self._auth = "voucher" if connection.voucher is not None else listener.auth
+        self._sign_in = where_to_sign_in(listener.issuer, listener.scope) if listener.issuer else b""
+        self._certificate = b""
         self._may_encrypt = connection.tls_mode != "off" and not connection.tls
         self._must_encrypt = connection.tls_mode == "require"
         self._cleartext = connection.tls_mode == "allow" and connection.loopback
@@ -92,6 +106,9 @@ class Entrance:
             "sasl": self._sasl,
             "lookup": self._lookup,
             "proof": self._proof,
+            "bearer": self._bearer,
+            "pointed": self._pointed,
+            "proven": self._proven,
             "known": self._route,
         }
 
@@ -115,6 +132,10 @@ class Entrance:
             raise LocalProtocolError("that ask is not open")
         self._ask = None
         if isinstance(reply, Denied):
+            if (
+                self._state == "bearer"
+            ):  # RFC 7628 §3.2.2: the reason in the mechanism's words precedes the error
+                self._outbox.client.append(authentication(_SASL_CONTINUE, self._sign_in))
             self._state = "over"
         elif isinstance(ask, StartTls) and isinstance(reply, TlsDone):
             self._tls_done(reply)
@@ -157,7 +178,14 @@ class Entrance:
         if not self._may_encrypt:
             raise RemoteProtocolError("this listener speaks no TLS", hint="08P01")
         self._touched = self.handshaking = True
-        return StartTls(CLIENT, self.reader.take_all(), replay=True, alpn=(ALPN,), alpn_required=True)
+        return StartTls(
+            CLIENT,
+            self.reader.take_all(),
+            replay=True,
+            alpn=(ALPN,),
+            alpn_required=True,
+            ask_certificate=self._auth == "certificate",
+        )
 
     def _encryption(self, length: int, code: int) -> _Step:
         if length != 8 or code in self._asked_for or self._encrypted:
@@ -174,7 +202,7 @@ class Entrance:
             raise RemoteProtocolError("received unencrypted data after SSL request", hint="08P01")
         self._outbox.client.append(b"S")
         self.handshaking = True
-        return StartTls(CLIENT)
+        return StartTls(CLIENT, ask_certificate=self._auth == "certificate")
 
     def _tls_done(self, reply: TlsDone) -> None:
         if len(self.reader):
@@ -182,6 +210,7 @@ class Entrance:
         self.handshaking = self._may_encrypt = False
         self._encrypted = True
         self._binding = reply.channel_binding
+        self._certificate = reply.peer_certificate
 
     def _started(self, startup: Startup) -> _Step:
         self.startup = startup
@@ -191,18 +220,43 @@ class Entrance:
             )
         if startup.negotiated:
             self._outbox.client.append(negotiate_version(startup.minor, list(startup.unknown)))
-        if self._auth == "scram":
-            offered = [PLUS, PLAIN] if self._binding else [PLAIN]
-            body = b"".join(name.encode() + b"\0" for name in offered) + b"\0"
-            self._outbox.client.append(authentication(_SASL, body))
-            self._state = "sasl"
-            return None
-        if not self._encrypted and not self._cleartext:
+        return self._ask_for_proof()
+
+    def _ask_for_proof(self) -> _Step:
+        match self._auth:
+            case "voucher":
+                self._state = "proven"
+                return None
+            case "certificate":
+                return self._certified()
+            case "scram":
+                self._offer(*([PLUS, PLAIN] if self._binding else [PLAIN]))
+                self._state = "sasl"
+                return None
+            case _ if not self._encrypted and not self._cleartext:
+                raise RemoteProtocolError(
+                    "a token is taken only inside TLS: connect with sslmode=verify-full", hint="28000"
+                )
+            case "oauth":
+                self._offer(MECHANISM)
+                self._state = "bearer"
+                return None
+            case _:
+                self._outbox.client.append(authentication(_CLEARTEXT))
+                self._state = "password"
+                return None
+
+    def _offer(self, *mechanisms: str) -> None:
+        body = b"".join(name.encode() + b"\0" for name in mechanisms) + b"\0"
+        self._outbox.client.append(authentication(_SASL, body))
+
+    def _certified(self) -> _Step:
+        if not self._certificate:
             raise RemoteProtocolError(
-                "a token is taken only inside TLS: connect with sslmode=verify-full", hint="28000"
+                "this listener takes TLS client certificates: connect with sslmode=verify-full, sslcert and sslkey",
+                hint="28000",
             )
-        self._outbox.client.append(authentication(_CLEARTEXT))
-        self._state = "password"
+        self._state = "proven"
         return None
 
     # -- who it is ---------------------------------------------------------------------------------------------
@@ -230,21 +284,62 @@ class Entrance:
         self._proved = True
         return Login(self._name, PasswordEvidence(Secret(body[:-1])))
 
+    def _proven(self) -> _Step:
+        """Somebody is known already: by the tunnel that carries this, or by the certificate of its handshake."""
+        self._proved = True
+        evidence: Evidence = VoucherEvidence()
+        if self._auth == "certificate":
+            evidence = TlsCertificateEvidence(self._certificate)
+        return Login(self._name, evidence)
+
     @property
     def _name(self) -> str:
         assert self.startup is not None
         return self.startup.user
 
-    def _sasl(self) -> _Step:
+    def _initial_response(self) -> tuple[str, bytes] | None:
+        """Take a SASLInitialResponse: mechanism and the client's first message. None while it is incomplete."""
         body = self._answer_body()
         if body is None:
-            return NEED_DATA
+            return None
         mechanism, at = cstring(body, 0, len(body))
         if int.from_bytes(body[at : at + 4]) != len(body) - at - 4:
             raise RemoteProtocolError("invalid SASLInitialResponse", hint="08P01")
-        self._exchange = ServerExchange(decode(mechanism, "latin-1"), body[at + 4 :], self._binding)
+        return decode(mechanism, "latin-1"), body[at + 4 :]
+
+    def _sasl(self) -> _Step:
+        initial = self._initial_response()
+        if initial is None:
+            return NEED_DATA
+        self._exchange = ServerExchange(*initial, self._binding)
         self._state = "lookup"
         return None
+
+    def _bearer(self) -> _Step:
+        initial = self._initial_response()
+        if initial is None:
+            return NEED_DATA
+        mechanism, message = initial
+        if mechanism != MECHANISM:
+            raise RemoteProtocolError(
+                "client selected an invalid SASL authentication mechanism", hint="08P01"
+            )
+        token = parse_initial(message)
+        if token is None:
+            self._outbox.client.append(authentication(_SASL_CONTINUE, self._sign_in))
+            self._state = "pointed"
+            return None
+        self._proved = True
+        return Login(self._name, BearerEvidence(token))
+
+    def _pointed(self) -> _Step:
+        """The client asked where to sign in, was told, and comes back on another connection."""
+        body = self._answer_body()
+        if body is None:
+            return NEED_DATA
+        if body != ACKNOWLEDGED:
+            raise RemoteProtocolError("expected the acknowledgement of RFC 7628 §3.2.3", hint="08P01")
+        raise RemoteProtocolError("a bearer token is needed: sign in and connect again", hint="28000")
 
     def _lookup(self) -> _Step:
         return ScramLookup(self._name)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from recgate.errors import AccessDenied
 from recgate.sansio.frames import Request
@@ -69,16 +69,29 @@ class PostgresListener(BaseModel):
 
     One request for a proof goes out before anything of the client's is seen, so there is one method a
     listener: `password` takes a token in a password's place, inside TLS; `scram` takes a token that was
-    issued for it, and needs a login name of the form `user+target`.
+    issued for it, and needs a login name of the form `user+target`; `oauth` is SASL OAUTHBEARER (RFC 7628), whose
+    clients are sent to `issuer` for an access token with `scope`; `certificate` takes TLS client certificates.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    auth: Literal["password", "scram"] = "password"
+    auth: Literal["password", "scram", "oauth", "certificate"] = "password"
+    # A client goes where this says with somebody's sign-in: over TLS, or on this machine (a provider under test).
+    issuer: Annotated[
+        str, Field(pattern=r"\A(https://[^\s/]+|http://(127\.0\.0\.1|localhost)(:\d+)?)(/\S*)?\z|\A\z")
+    ] = ""
+    scope: str = "openid"
+
+    @model_validator(mode="after")
+    def complete(self) -> Self:  # noqa: N804 - an "after" validator is called on the model
+        """Hold `oauth` and `issuer` together. Raises `ValueError`."""
+        if (self.auth == "oauth") != bool(self.issuer):
+            raise ValueError("`auth: oauth` and `issuer:` belong together: it says who gives out the tokens")
+        return self
 
     def objection(self, tls: str) -> tuple[str, str] | None:
         """Say why nobody could log in with this `tls:`, and what to do about it."""
-        if tls == "off" and self.auth == "password":
-            wrong = "nobody could log in: `auth: password` takes a token only inside TLS"
+        if tls == "off" and self.auth != "scram":
+            wrong = f"nobody could log in: `auth: {self.auth}` works only inside TLS"
             return wrong, "Say `tls: require`, or `auth: scram`, which sends no token"
         return None
