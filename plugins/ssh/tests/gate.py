@@ -35,8 +35,10 @@ from recgate.model import (
     PublicKeyEvidence,
     Secret,
     TargetInfo,
+    Voucher,
+    VoucherEvidence,
 )
-from recgate.providers import PolicyRequest, Stage
+from recgate.providers import Challenge, PolicyRequest, Stage
 from recgate.sansio.asks import LoggedIn
 from recgate.session import Session
 from recgate.testing.fakes import MemoryRecorder, Recorded
@@ -76,8 +78,16 @@ class Door:
             await self.gate.judging.wait()
         login = LoginName.parse(name)
         if not self.gate.proves(evidence) or login.claimed not in ("", "alice"):
-            raise AuthenticationFailed("unknown")
+            raise AuthenticationFailed("unknown", tell=self.gate.tell)
         return LoggedIn(Principal("fake", "1", "alice"), login.target)
+
+    async def challenge(self, name: str) -> Challenge | None:
+        await trio.lowlevel.checkpoint()
+        return self.gate.challenge
+
+    async def answered(self, name: str, challenge: Challenge) -> LoggedIn:
+        principal = await challenge.answer()
+        return LoggedIn(principal, LoginName.parse(name).target)
 
     async def open(self, who: LoggedIn, details: Mapping[str, str]) -> Session:
         await trio.lowlevel.checkpoint()
@@ -137,6 +147,9 @@ class Gate:
         self.user_key = keygen(directory / "alice")
         self.known: set[bytes] = {_blob(self.user_key)}
         self.token = TOKEN
+        self.tell = ""  # what a refused client may hear
+        self.challenge: Challenge | None = None
+        self.voucher: Voucher | None = None
         self.decide: Callable[[PolicyRequest], Decision] = lambda request: ALLOW
         self.stage: Stage | None = None
         self.waits = False
@@ -158,6 +171,8 @@ class Gate:
                 return blob in self.known
             case PasswordEvidence(password):
                 return password == Secret(self.token)
+            case VoucherEvidence():
+                return self.voucher is not None and self.voucher.target == self.target.name
             case _:
                 return False
 
@@ -195,7 +210,7 @@ class Gate:
     async def _serve(self, sock: socket.socket, peer: tuple[str, int]) -> None:
         sock.setblocking(False)
         where = f"{peer[0]}:{peer[1]}"
-        door = Door(self, ConnectionInfo("ssh", "127.0.0.1:2222", where))
+        door = Door(self, ConnectionInfo("ssh", "127.0.0.1:2222", where, voucher=self.voucher))
         deadline = trio.CancelScope(deadline=trio.current_time() + self.handshake_timeout)
         session = DriverSession(door, sock, self.listener_options, deadline)  # pyright: ignore[reportArgumentType]
         self.doors.append(door)

@@ -24,6 +24,7 @@ from recgate.errors import (
     VaultFailed,
 )
 from recgate.model import Evidence
+from recgate.providers import Challenge
 from recgate.sansio.asks import LoggedIn
 from recgate.sansio.frames import CLIENT, UPSTREAM
 from recgate.session import Session
@@ -31,7 +32,7 @@ from recgate.telling import code_of, for_client
 from recgate_ssh.hostkeys import known_hosts
 from recgate_ssh.options import SshListenerOptions, SshTargetOptions
 from recgate_ssh.passage import Leg, Passage
-from recgate_ssh.wire.client_leg import ClientLink, client_options, host_key_stamp
+from recgate_ssh.wire.client_leg import ClientLink, Refusal, client_options, host_key_stamp
 from recgate_ssh.wire.link import Link
 from recgate_ssh.wire.loop import Loop
 from recgate_ssh.wire.target_leg import TargetLink, connect, target_options
@@ -102,12 +103,33 @@ class Visit:
         """Whether some identity source knows this key."""
         return await self._door.recognises(name, evidence)
 
-    async def admit(self, name: str, evidence: Evidence) -> LoggedIn | None:
+    @property
+    def vouched(self) -> bool:
+        """Whether a tunnel knows who this is."""
+        return self._door.connection.voucher is not None
+
+    async def admit(self, name: str, evidence: Evidence) -> LoggedIn | Refusal:
         """Whom the proof logs in."""
         try:
             return await self._door.login(name, evidence)
-        except AuthenticationFailed:
+        except AuthenticationFailed as exc:
+            return Refusal(exc.tell)
+
+    async def challenge(self, name: str) -> Challenge | Refusal | None:
+        """A sign-in elsewhere, where the listener shows it and a source offers it."""
+        if self._options.keyboard_interactive != "code":
             return None
+        try:
+            return await self._door.challenge(name)
+        except AuthenticationFailed as exc:
+            return Refusal(exc.tell)
+
+    async def answered(self, name: str, challenge: Challenge) -> LoggedIn | Refusal:
+        """Whom the sign-in elsewhere logs in."""
+        try:
+            return await self._door.answered(name, challenge)
+        except AuthenticationFailed as exc:
+            return Refusal(exc.tell)
 
     def authenticated(self, who: LoggedIn) -> None:
         """The client is in."""

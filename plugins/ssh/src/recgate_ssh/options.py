@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
@@ -32,6 +32,10 @@ class SshListenerOptions(BaseModel):
         gt=0,
         le=3600,
         description="Seconds of silence after which a peer is asked whether it is still there.",
+    )
+    keyboard_interactive: Literal["code", "token"] = Field(
+        default="code",
+        description="What keyboard-interactive shows: where to sign in and with which code, or a prompt for a token.",
     )
 
 

@@ -16,6 +16,7 @@ import asyncio
 import copy
 import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -23,29 +24,50 @@ import asyncssh
 from asyncssh.connection import SSHServerConnection
 from asyncssh.packet import SSHPacket, String
 
-from recgate.model import Evidence, PasswordEvidence, Secret
+from recgate.model import Evidence, PasswordEvidence, Secret, VoucherEvidence
+from recgate.providers import Challenge
 from recgate.sansio.asks import LoggedIn
 from recgate_ssh.wire.algorithms import GCM, KEX, MACS, STRICT_ONLY, encryption_for_client
 from recgate_ssh.wire.keys import Proof, host_keys, parse_proof
 from recgate_ssh.wire.link import Link, LinkEvents
 from recgate_ssh.wire.loop import Loop
 
-__all__ = ["MAX_FAILURES", "ClientLink", "Doorman", "client_options"]
+__all__ = ["MAX_FAILURES", "ClientLink", "Doorman", "Refusal", "client_options"]
 
 MAX_FAILURES: Final = 6  # proofs that failed before the connection is dropped, as sshd's MaxAuthTries
 MAX_ATTEMPTS: Final = 40  # authentication requests of any kind: an agent full of keys asks about each once
 KEXINIT_PATIENCE: Final = 0.25  # seconds to wait for the client's list before offering ours unseen
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Nobody is let in by this. `tell` is what the client may hear of it: what to do next, or nothing."""
+
+    tell: str = ""
+
+
 class Doorman(Protocol):
     """Who decides at the door. All async here is trio's."""
+
+    @property
+    def vouched(self) -> bool:
+        """Whether the client has proven itself to the tunnel that carries this connection."""
+        ...
 
     async def recognises(self, name: str, evidence: Evidence) -> bool:
         """Whether it is worth the client's while to sign with this key. Proves nothing."""
         ...
 
-    async def admit(self, name: str, evidence: Evidence) -> LoggedIn | None:
-        """Say whom this proof, whose signature has been verified, logs in as `name`; None if nobody."""
+    async def admit(self, name: str, evidence: Evidence) -> LoggedIn | Refusal:
+        """Say whom this proof, whose signature has been verified, logs in as `name`."""
+        ...
+
+    async def challenge(self, name: str) -> Challenge | Refusal | None:
+        """Begin a sign-in elsewhere; None if that is not offered here."""
+        ...
+
+    async def answered(self, name: str, challenge: Challenge) -> LoggedIn | Refusal:
+        """Wait until it is done."""
         ...
 
     def authenticated(self, who: LoggedIn) -> None:
@@ -59,10 +81,10 @@ class _Owner(asyncssh.SSHServer):
     def __init__(self) -> None:
         self.link: ClientLink | None = None
 
-    def begin_auth(self, username: str) -> bool:
+    async def begin_auth(self, username: str) -> bool:
         assert self.link is not None
         self.link.begin(username)
-        return True
+        return not await self.link.is_vouched_for(username)
 
     def auth_completed(self) -> None:
         assert self.link is not None
@@ -123,6 +145,7 @@ class ClientLink(Link, SSHServerConnection):
         self._attempts = 0
         self._client_host = peer_host
         self._begun = False
+        self._challenge: Challenge | None = None
         self._kexinit_owed: asyncio.TimerHandle | None = None
         self._client_seen = False
 
@@ -166,6 +189,10 @@ class ClientLink(Link, SSHServerConnection):
             raise asyncssh.ProtocolError("The user name changed during authentication")
         self._begun = True
 
+    async def is_vouched_for(self, username: str) -> bool:
+        """Whether the tunnel that carries this connection knows who it is: then no proof is asked for."""
+        return self.doorman.vouched and self._outcome(await self._judged(username, VoucherEvidence()))
+
     async def reload_config(self) -> None:
         """Nothing: there is no configuration file behind this connection."""
 
@@ -196,7 +223,7 @@ class ClientLink(Link, SSHServerConnection):
         if not msg:
             return await self.loop.trio_as_future(self.doorman.recognises, username, proof.evidence)
         if not self._signed(proof, msg, signature):
-            return self._outcome(None)
+            return self._outcome(Refusal())
         return self._outcome(await self._judged(username, proof.evidence))
 
     def _signed(self, proof: Proof, msg: bytes, signature: bytes) -> bool:
@@ -210,17 +237,26 @@ class ClientLink(Link, SSHServerConnection):
 
     async def change_password(self, username: str, old_password: str, new_password: str) -> bool:
         """Refuse: tokens are issued, not chosen."""
-        return self._outcome(None)
+        return self._outcome(Refusal())
 
     async def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> Any:
-        """Ask for the token, once. A sign-in by URL and code would be further rounds of this."""
+        """Show where to sign in, if a source offers that: its text, and nothing to type. Else ask for the token."""
         self._count_attempt()
-        return "", "", "en-US", (("Token: ", False),)
+        challenge = await self.loop.trio_as_future(self.doorman.challenge, username)
+        if isinstance(challenge, Refusal):
+            return self._outcome(challenge)
+        self._challenge = challenge
+        if challenge is None:
+            return "", "", "en-US", (("Token: ", False),)
+        return "", challenge.text, "en-US", ()
 
     async def validate_kbdint_response(self, username: str, responses: Sequence[str]) -> Any:
-        """Judge the answer."""
-        if len(responses) != 1:
-            return self._outcome(None)
+        """Judge the answer; one without a word is given at once (RFC 4256 §3.4), and what was shown is waited for."""
+        challenge, self._challenge = self._challenge, None
+        if len(responses) != (0 if challenge is not None else 1):
+            return self._outcome(Refusal())
+        if challenge is not None:
+            return self._outcome(await self.loop.trio_as_future(self.doorman.answered, username, challenge))
         evidence = PasswordEvidence(Secret(responses[0]))
         return self._outcome(await self._judged(username, evidence))
 
@@ -231,18 +267,20 @@ class ClientLink(Link, SSHServerConnection):
                 asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE, "Too many authentication attempts"
             )
 
-    def _outcome(self, who: LoggedIn | None) -> bool:
+    def _outcome(self, who: LoggedIn | Refusal) -> bool:
         # Set here and nowhere else, in one step with the answer: a proof that was dropped half-judged leaves nothing.
-        self.admitted = who
-        if who is None:
+        self.admitted = who if isinstance(who, LoggedIn) else None
+        if isinstance(who, Refusal):
             self.failures += 1
+            if who.tell:
+                self.send_auth_banner(f"recgate: {who.tell}\r\n")
             if self.failures >= MAX_FAILURES:
                 raise asyncssh.DisconnectError(
                     asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE, "Too many authentication failures"
                 )
-        return who is not None
+        return self.admitted is not None
 
-    async def _judged(self, name: str, evidence: Evidence) -> LoggedIn | None:
+    async def _judged(self, name: str, evidence: Evidence) -> LoggedIn | Refusal:
         return await self.loop.trio_as_future(self.doorman.admit, name, evidence)
 
 
