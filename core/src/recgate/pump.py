@@ -300,7 +300,9 @@ class Pump:
         with trio.move_on_after(FAREWELL, shield=True):
             wire = self.wires[CLIENT]
             try:
-                if not wire.send_now([words]):
+                # Before a session a refusal may have a mechanism's own words in front of it (RFC 7628 §3.2.2).
+                before = self.relay.data_to_send(CLIENT) if session is None else ()
+                if not wire.send_now([*before, words]):
                     await wire.drain()
                 wire.half_close()
             except WireClosed:
