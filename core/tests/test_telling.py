@@ -10,7 +10,13 @@ from recgate.telling import code_of, for_client
 INSIDE = "token hv.9 at /var/lib/recgate/vaults: run `recgate secret set prod-db`"
 
 
-@pytest.mark.parametrize("kind", [errors.AuthenticationFailed, errors.RecordingFailed, errors.VaultFailed])
+class Sealed(errors.VaultFailed):
+    """A kind of a plugin's own."""
+
+
+@pytest.mark.parametrize(
+    "kind", [errors.AuthenticationFailed, errors.RecordingFailed, errors.VaultFailed, Sealed]
+)
 def test_what_is_inside_stays_inside(kind: type[errors.RecgateError]) -> None:
     said = for_client(kind(INSIDE))
     assert said
@@ -35,6 +41,7 @@ def test_every_failure_that_ends_a_session_has_a_code_of_its_own() -> None:
     codes = [code_of(kind("x")) for kind in [*kinds, errors.VaultFailed, errors.RemoteProtocolError]]
     assert len(set(codes)) == len(codes)
     assert code_of(errors.ConfigurationError("x")) == "error"
+    assert code_of(Sealed("x")) == "vault"
 
 
 def test_a_denial_may_carry_its_protocols_own_code() -> None:

@@ -1,0 +1,1 @@
+"""Credentials from OpenBao or HashiCorp Vault: lent when a session opens, taken back when it ends."""

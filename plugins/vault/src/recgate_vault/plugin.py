@@ -1,0 +1,31 @@
+"""What recgate-vault brings: a vault for each `vault:` entry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, cast
+
+from recgate.hookspecs import hookimpl
+from recgate.providers import SettingsModel
+from recgate_vault.settings import VaultSettings
+
+if TYPE_CHECKING:
+    from recgate.config import Configuration
+    from recgate.providers import Vault
+
+recgate_api = 1
+
+
+@hookimpl
+def recgate_settings() -> Iterable[SettingsModel]:
+    """Say where the settings stand."""
+    return [SettingsModel("vaults", "vault", VaultSettings)]
+
+
+@hookimpl
+def recgate_vaults(config: Configuration) -> Iterable[Vault]:
+    """Give a vault for each entry. Nothing is asked of a server yet: the gateway starts while it is away."""
+    from recgate_vault.vault import ServerVault  # requests is slow to import, and every command comes by here
+
+    settings = cast("tuple[VaultSettings, ...]", config.options_of("vaults", "vault"))
+    return [ServerVault(each, config.limits.vault_timeout) for each in settings]

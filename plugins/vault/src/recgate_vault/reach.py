@@ -1,0 +1,72 @@
+"""Ask a vault with the gateway's token, within one deadline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from recgate.errors import VaultFailed
+from recgate_vault.connection import Answer, Connection, Deadline, Refused
+from recgate_vault.keeper import Keeper
+from recgate_vault.login import Grant
+
+__all__ = ["Reach"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """One piece of work: whatever it asks is asked with the token that is good then.
+
+    `leases` are the ids of what was lent to it on the way, to be given back if the work fails behind that.
+    """
+
+    connection: Connection
+    keeper: Keeper
+    deadline: Deadline
+    leases: list[str] = field(default_factory=list[str])
+
+    @property
+    def name(self) -> str:
+        """The vault's, for errors."""
+        return self.connection.name
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Ask; with a token that has ended or was revoked, log in again and ask once more. Raises `VaultFailed`."""
+        grant = self.keeper.current(self.deadline)
+        try:
+            return self._with(grant, method, path, body, query)
+        except Refused as exc:
+            if exc.status not in (401, 403):
+                raise
+            refusal = exc
+        fresh = self.keeper.instead(grant, self.deadline)
+        if fresh is None:
+            raise refusal
+        return self._with(fresh, method, path, body, query)
+
+    def lives_until(self) -> float | None:
+        """Seconds until the token ends, and with it what was lent by it; None if it does not."""
+        return self.keeper.current(self.deadline).left
+
+    def failed(self, text: str) -> VaultFailed:
+        """Word a failure."""
+        return VaultFailed(f"vault {self.name}: {text}")
+
+    def _with(
+        self,
+        grant: Grant,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None,
+        query: Mapping[str, str] | None,
+    ) -> Answer:
+        answer = self.connection.ask(method, path, self.deadline, token=grant.token, body=body, query=query)
+        if answer.lease_id:
+            self.leases.append(answer.lease_id)
+        return answer
