@@ -183,8 +183,8 @@ def test_what_asks_for_nothing_is_taken():
             "no installed plugin provides the protocol `mysql`. Run `pip install recgate-mysql`",
         ),
         (
-            "{protocol: https, bind: 'a:1'}",
-            "no installed plugin provides the protocol `https`. Run `pip install recgate-api`",
+            "{protocol: gopher, bind: 'a:1'}",
+            "no installed plugin provides the protocol `gopher`. Run `pip install recgate-gopher`",
         ),
         ("{protocol: tinny, bind: 'a:1'}", "Did you mean `tiny`? Otherwise run `pip install recgate-tinny`"),
         ("{protocol: idp, bind: 'a:1'}", "the plugin idp provides no protocol `idp`"),

@@ -245,8 +245,8 @@ class Gateway:
         """Judge every live session now: an identity source has learnt that something was taken back."""
         self.news.set()
 
-    async def carry(self, sock: socket.socket, source: str, voucher: Voucher) -> None:
-        """Serve the far end of a tunnel as its target's protocol, until it is over. Takes `sock`, non-blocking.
+    async def carry(self, sock: socket.socket, source: str, voucher: Voucher) -> str:
+        """Serve the far end of a tunnel as its target's protocol, and say why it ended. Takes `sock`, non-blocking.
 
         `source` is the `host:port` that the tunnel's client comes from. The same listener options, limits and door
         as for everybody else; only the question who this is has been answered, for one target.
@@ -268,7 +268,7 @@ class Gateway:
             protocol, "tunnel", source, tls_mode="allow", loopback=_is_loopback(source), voucher=voucher
         )
         try:
-            await _Serving(self, settings).converse(sock, info, lambda: None)
+            return await _Serving(self, settings).converse(sock, info, lambda: None)
         finally:
             sock.close()
 
@@ -312,8 +312,8 @@ class _Serving:
             return
         await self.converse(sock, info, admitted)
 
-    async def converse(self, sock: socket.socket, info: ConnectionInfo, admitted: Callable[[], None]) -> None:
-        """Speak a protocol on a connection to its end."""
+    async def converse(self, sock: socket.socket, info: ConnectionInfo, admitted: Callable[[], None]) -> str:
+        """Speak a protocol on a connection to its end; gives the word for how it ended."""
         peer = info.peer
         door = Door(self.gateway, info, admitted)
         reason, facts = "error", {}
@@ -328,6 +328,7 @@ class _Serving:
             self.gateway.audit.emit("session.crashed", protocol=info.protocol, source=peer, reason=reason)
         finally:
             await door.finish(reason, **facts)
+        return reason
 
     async def _speak(self, door: Door, sock: socket.socket) -> tuple[str, dict[str, object]]:
         provider = self.gateway.registry.protocols[self.settings.protocol]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from recgate.transcript.entries import Entry, Transcriber
 
 __all__ = [
+    "Advertising",
     "Authenticator",
     "Catalog",
     "Challenge",
@@ -87,6 +88,8 @@ class ProtocolProvider:
     `transcriber(opened, state, rows)` gives the code that turns recorded frames into entries.
     `client_line(target, host, port, login)` is what a person types to reach `target`; `{ca}` in it stands for
     what the client verifies the gateway with: the path of its CA, or `system`.
+    `tunnel_line(target, host, port)` is the same for the near end of a tunnel (`recgate connect`), where nothing is
+    asked and nothing needs to be verified.
     """
 
     name: str
@@ -99,6 +102,7 @@ class ProtocolProvider:
     view: str = ""
     client_line: Callable[[TargetInfo, str, int, str], str] | None = None
     default_listener_tls: str = "require"
+    tunnel_line: Callable[[TargetInfo, str, str], str] | None = None
 
 
 class Service(Protocol):
@@ -237,6 +241,19 @@ class ClientAuthorities(Protocol):
     @property
     def client_authorities(self) -> str:
         """PEM of the authorities; empty for none."""
+        ...
+
+
+@runtime_checkable
+class Advertising(Protocol):
+    """What an authenticator may offer besides: it tells a client that knows nobody yet how to sign in."""
+
+    @property
+    def advertisement(self) -> Mapping[str, object]:
+        """JSON data without secrets, one entry of `login` in `/.well-known/recgate`: source, issuer, client_id, scopes.
+
+        Read for every such request, by anybody.
+        """
         ...
 
 
@@ -491,10 +508,10 @@ class SearchIndex(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """An ASGI application, mounted by the `api` plugin below `prefix` (`/api/agent`) on its HTTPS listener.
+    """An ASGI application, mounted by the `api` plugin below `prefix` (`/api/v1/agent`) on its HTTPS listener.
 
-    Its requests have `scope["state"]["connection"]` (`ConnectionInfo`); who is asking is for it to find out, through
-    the authorisation that `recgate_api` offers.
+    Its requests have `scope["state"]["connection"]` (`ConnectionInfo`). Who is asking is for it to find out, by
+    `recgate.httpauth`: `signed_in(gateway, app)` around it, or `signing_in(gateway, scope)` in it.
     """
 
     prefix: str

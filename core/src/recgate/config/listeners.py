@@ -19,7 +19,7 @@ __all__ = ["METRICS", "default_listeners", "read_listeners"]
 
 METRICS: Final = "metrics"  # the core's own listener
 _CORE_KEYS: Final = frozenset(ListenerKeys.model_fields)
-_DEFAULT_PORTS: Final = {"ssh": 2222, "postgres": 15432}
+_DEFAULT_PORTS: Final = {"ssh": 2222, "postgres": 15432, "https": 8443}
 
 
 def default_listeners(registry: Registry) -> list[object]:
@@ -27,7 +27,7 @@ def default_listeners(registry: Registry) -> list[object]:
     listeners: list[object] = [
         {"protocol": name, "bind": f"127.0.0.1:{port}"}
         for name, port in _DEFAULT_PORTS.items()
-        if name in registry.candidates
+        if plugin_name("protocol", name) in registry.candidates
     ]
     return [*listeners, {"protocol": METRICS, "bind": "127.0.0.1:9464"}]
 

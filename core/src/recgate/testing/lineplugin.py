@@ -28,6 +28,10 @@ def _client_line(target: TargetInfo, host: str, port: int, login: str) -> str:
     return f"nc {host} {port}"
 
 
+def _tunnel_line(target: TargetInfo, host: str, port: str) -> str:
+    return f"nc {host} {port}"
+
+
 @hookimpl
 def recgate_protocols() -> Iterable[ProtocolProvider]:
     """The one protocol."""
@@ -40,5 +44,6 @@ def recgate_protocols() -> Iterable[ProtocolProvider]:
             transcriber=_transcriber,
             relay=_relay,
             client_line=_client_line,
+            tunnel_line=_tunnel_line,
         )
     ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from recgate.errors import AuthenticationFailed, VaultFailed
 from recgate.model import (
+    BearerEvidence,
     ConnectionInfo,
     Credential,
     Evidence,
@@ -35,10 +36,13 @@ class SharedSecret:
     async def authenticate(
         self, login: LoginName, evidence: Evidence, connection: ConnectionInfo
     ) -> Principal | None:
-        """Take `name:secret`."""
-        if not isinstance(evidence, PasswordEvidence):
+        """Take `name:secret`, and `name.secret` as a bearer: a colon does not stand in one."""
+        if isinstance(evidence, BearerEvidence):
+            name, _, secret = evidence.token.reveal().partition(b".")
+        elif isinstance(evidence, PasswordEvidence):
+            name, _, secret = evidence.password.reveal().partition(b":")
+        else:
             return None
-        name, _, secret = evidence.password.reveal().partition(b":")
         if secret != self.secret or name.decode() not in self.people:
             raise AuthenticationFailed("wrong secret")
         user = name.decode()

@@ -37,6 +37,14 @@ def _client_line(target: TargetInfo, host: str, port: int, login: str) -> str:
     return f'psql "{place} sslmode=verify-full sslrootcert={{ca}}"'
 
 
+def _tunnel_line(target: TargetInfo, host: str, port: str) -> str:
+    """The line to type at the near end of a tunnel, which has encrypted and authenticated already."""
+    assert isinstance(target.options, PostgresTarget)
+    return (
+        f'psql "host={host} port={port} user={target.name} dbname={target.options.database} sslmode=disable"'
+    )
+
+
 @hookimpl
 def recgate_protocols() -> Iterable[ProtocolProvider]:
     """Give the PostgreSQL protocol."""
@@ -50,5 +58,6 @@ def recgate_protocols() -> Iterable[ProtocolProvider]:
             relay=_relay,
             view="sql",
             client_line=_client_line,
+            tunnel_line=_tunnel_line,
         )
     ]
