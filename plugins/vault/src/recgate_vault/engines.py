@@ -11,7 +11,9 @@ from recgate_vault.kv import read_entry
 from recgate_vault.loans import Loan
 from recgate_vault.mounts import Mount, Mounts
 from recgate_vault.paths import VaultPath
+from recgate_vault.pki import borrow_certificate
 from recgate_vault.reach import Reach
+from recgate_vault.ssh import borrow_ssh
 
 __all__ = ["ENGINES", "borrow"]
 
@@ -24,6 +26,8 @@ ENGINES: Final[Mapping[str, Engine]] = {
     "ldap": borrow_account,
     "openldap": borrow_account,
     "ad": borrow_account,
+    "ssh": borrow_ssh,
+    "pki": borrow_certificate,
 }
 
 

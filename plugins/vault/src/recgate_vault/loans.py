@@ -23,13 +23,17 @@ MAX_HANDLE: Final = 1_000  # characters
 
 @dataclass(frozen=True, slots=True)
 class Loan:
-    """What an engine lent: the credential, and how it ends."""
+    """What an engine lent: the credential, and how it ends.
+
+    `once` says that it is used to log in only: the session goes on when its time is over.
+    """
 
     credential: Credential
     ending: Ending
     handle: str
     ttl: float | None = None
     renewable: bool = False
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from recgate_vault.loans import VaultLease, name_of, read_name
 from recgate_vault.login import log_in
 from recgate_vault.mounts import Mounts
 from recgate_vault.paths import VaultPath
+from recgate_vault.pki import revoke_certificate
 from recgate_vault.reach import Reach
 from recgate_vault.reaper import Reaper
 from recgate_vault.settings import VaultSettings
@@ -99,7 +100,9 @@ class ServerVault:
         try:
             loan = borrow(reach, self._mounts, path, asking)
             # With the token ends what it lent: the core is to renew before either is over.
-            ttl = _shorter(loan.ttl, reach.lives_until()) if loan.ending == "lease" else loan.ttl
+            ttl = None if loan.once else loan.ttl
+            if loan.ending == "lease" and not loan.once:
+                ttl = _shorter(ttl, reach.lives_until())
         except BaseException:
             for lease_id in reach.leases:
                 self._reaper.take(f"vault:{self.name}:lease:{lease_id}", None)
@@ -114,7 +117,7 @@ class ServerVault:
         ending, handle = read_name(self.name, lease.id)
         if not isinstance(lease, VaultLease):
             raise reach.failed(f"{lease.id} was lent before the gateway started. Open a new session.")
-        if ending != "lease":
+        if ending != "lease" or lease.ttl is None:
             return lease
         try:
             answer = reach.ask("post", RENEW, {"lease_id": handle, "increment": round(lease.span)})
@@ -138,6 +141,8 @@ class ServerVault:
         if ending == "lease":
             # `sync`: the answer comes when the account is gone, and says so if it could not be taken away.
             reach.ask("post", REVOKE, {"lease_id": handle, "sync": True})
+        elif ending == "serial":
+            revoke_certificate(reach, handle)
 
 
 @contextmanager
