@@ -127,6 +127,7 @@ def test_kubernetes_against_a_stub_of_tokenreview(bao, vault, tmp_path):
         rsa.generate_private_key(65537, 2048),
         iss="kubernetes/serviceaccount",
         sub="system:serviceaccount:gates:recgate",
+        iat=int(time.time()),
         exp=int(time.time()) + 300,
         **{"kubernetes.io": account},
     )
