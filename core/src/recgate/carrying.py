@@ -68,7 +68,7 @@ class AcceptedMessages:
         await self._send({"type": "websocket.close", "code": code, "reason": words})
 
 
-async def outward(stream: trio.SocketStream, messages: Messages) -> None:
+async def outward(stream: trio.abc.HalfCloseableStream, messages: Messages) -> None:
     """Send what the stream gives until it ends, and then say that it ended. Raises `Parted`.
 
     A stream that breaks has ended: its own peer knows why.
@@ -83,7 +83,7 @@ async def outward(stream: trio.SocketStream, messages: Messages) -> None:
             return
 
 
-async def inward(stream: trio.SocketStream, messages: Messages) -> None:
+async def inward(stream: trio.abc.HalfCloseableStream, messages: Messages) -> None:
     """Give to the stream what comes, until the other end says that no more follows. Raises `Parted`.
 
     What comes for a stream that takes no more is dropped, so that the end of the other direction is still heard.

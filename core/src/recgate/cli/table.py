@@ -8,6 +8,7 @@ __all__ = ["COMMANDS"]
 
 COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "config": ("recgate.cli.config", "config", "Check the configuration, or print its JSON Schema."),
+    "connect": ("recgate.cli.connect", "connect", "Bring a target to a local port, by your sign-in."),
     "demo": ("recgate.cli.demo", "demo", "Start a gateway with real targets behind it, to try it out."),
     "export": ("recgate.cli.export", "export", "Write a recording as asciicast, csv or jsonl."),
     "kill": ("recgate.cli.watch", "kill", "End a live session."),
@@ -17,6 +18,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "serve": ("recgate.cli.serve", "serve", "Run the gateway."),
     "sessions": ("recgate.cli.sessions", "sessions", "List sessions."),
     "show": ("recgate.cli.show", "show", "Show a session's transcript."),
+    "ssh": ("recgate.cli.sshclient", "ssh", "Run ssh to a target through the gateway's HTTPS port."),
     "targets": ("recgate.cli.targets", "targets", "What can be reached, and the line to type for each."),
     "verify": ("recgate.cli.verify", "verify", "Check recordings: complete, missing, altered, and where."),
     "watch": ("recgate.cli.watch", "watch", "Look into a live session."),

@@ -1,8 +1,9 @@
-"""`recgate targets`: where one may go from this gateway, and the line to type for each."""
+"""`recgate targets`: where one may go from this gateway, or by one elsewhere, and the line to type for each."""
 
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -10,10 +11,13 @@ import trio
 
 from recgate.cli.context import configuration, json_option, print_json, registry
 from recgate.cli.livesocket import ask
+from recgate.cli.remote import RemoteGateway, gateway_options, is_client
+from recgate.cli.sshclient import host_block
 from recgate.errors import RecgateError
 from recgate.keys import GatewayKeys
 from recgate.model import Principal
 from recgate.providers import Authenticator, Directory
+from recgate.transcript.neutral import neutralise
 
 if TYPE_CHECKING:
     from recgate.config import Configuration, ListenerSettings, TargetSettings
@@ -28,9 +32,23 @@ _ANYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 @click.command()
 @click.option("--user", "name", default="", metavar="U", help="Only what this user may reach.")
 @click.option("--group", "groups", multiple=True, metavar="G", help="Taken to be in this group as well.")
+@click.option(
+    "--ssh-config", "as_ssh_config", is_flag=True, help="Print Host blocks for ~/.ssh/config instead."
+)
+@gateway_options
 @json_option
-def targets(name: str, groups: tuple[str, ...], as_json: bool) -> None:
-    """List targets and the line to type for each. Exit status 1 if there is none."""
+def targets(
+    name: str, groups: tuple[str, ...], as_json: bool, as_ssh_config: bool, url: str, ca: Path | None
+) -> None:
+    """List targets and the line to type for each. Exit status 1 if there is none.
+
+    With --url, or where no gateway is configured, what your sign-in may reach by a gateway elsewhere.
+    """
+    if as_ssh_config or is_client(url):
+        if name or groups:
+            raise click.UsageError("a gateway elsewhere tells you what you may reach, and nobody else")
+        _remote(RemoteGateway.of(url, ca), ca, as_json=as_json, as_ssh_config=as_ssh_config)
+        return
     config = configuration()
     found = list(config.targets.values())
     if name or groups:
@@ -56,6 +74,28 @@ def targets(name: str, groups: tuple[str, ...], as_json: bool) -> None:
             "there is no target" + (f" for {name}" if name else "") + "; see `targets:` in the configuration",
             err=True,
         )
+        raise click.exceptions.Exit(1)
+
+
+def _remote(gateway: RemoteGateway, ca: Path | None, *, as_json: bool, as_ssh_config: bool) -> None:
+    """Print what a gateway elsewhere says that this person may reach."""
+    found = trio.run(gateway.targets)
+    authority = gateway.ca_file()
+    if as_ssh_config:
+        about = trio.run(gateway.about)
+        blocks = [host_block(gateway, about, each.name, ca) for each in found if each.protocol == "ssh"]
+        click.echo("\n".join(blocks), nl=False)
+        found = [each for each in found if each.protocol == "ssh"]
+    for each in found if not as_ssh_config else ():
+        line = neutralise(each.line.replace("{ca}", authority), lines=False)
+        if as_json:
+            row = {"name": each.name, "protocol": each.protocol, "labels": each.labels, "line": line}
+            print_json({**row, "needs": each.needs})
+        else:
+            shown = each.needs or line or f"recgate connect {each.name}"
+            click.echo(f"{each.name:<24} {neutralise(each.protocol, lines=False):<10} {shown}")
+    if not found:
+        click.echo(f"no target at {gateway.known.url} is open to you", err=True)
         raise click.exceptions.Exit(1)
 
 

@@ -140,6 +140,7 @@ class _Connection:
         self._idle = TrioSingleTask()
         self._tasks = TaskGroup()
         self._upgraded = False
+        self._reading = trio.CancelScope()
         self._cancelled = False
         state = ConnectionState({"connection": connection, "admitted": admitted, "upgraded": self._upgrade})
         host, _, port = connection.peer.rpartition(":")
@@ -159,6 +160,7 @@ class _Connection:
     def _upgrade(self) -> None:
         """A WebSocket is open: it is pinged, so that silence means that nobody is there."""
         self._upgraded = True
+        self._reading.deadline = trio.current_time() + SILENCE
 
     async def run(self) -> None:
         """Speak HTTP until the peer leaves, is silent for too long, or this is cancelled."""
@@ -187,11 +189,13 @@ class _Connection:
     async def _read(self) -> None:
         while True:
             try:
-                with trio.fail_after(SILENCE if self._upgraded else math.inf):
+                data = b""
+                deadline = trio.current_time() + (SILENCE if self._upgraded else math.inf)
+                with trio.CancelScope(deadline=deadline) as self._reading:
                     data = await self._stream.receive_some(MAX_READ)
-            except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
                 break
-            if not data:
+            if not data:  # the end, or silence
                 break
             await self._protocol.handle(RawData(bytes(data)))
         await self._protocol.handle(Closed())
