@@ -97,6 +97,8 @@ def test_the_audience_differs_from_the_client():
         ("machines: [{}]", "every program"),
         ("machines: [{subject: '**'}]", "every program"),
         ("users_map: {a: x, b: x}", "one name"),
+        ("machines: [{subject: 'a:*', user: ci}], users_map: {a: ci}", "a program of `machines`"),
+        ("machines: [{subject: 'a:*'}], people: true", "needs `user`"),
         ("leeway: 1h", "leeway"),
         ("poll: 5m", "poll"),
         ("user_claim: ''", "should name a claim"),
@@ -126,7 +128,7 @@ def test_a_trust_domain_needs_keys_and_machines():
 
 
 def test_with_machine_rules_people_are_let_in_only_when_said_so():
-    rules = "machines: [{subject: 'repo:org/*:**'}]"
+    rules = "machines: [{subject: 'repo:org/*:**', user: ci}]"
 
     assert not settings(f"{CORP}, {rules}").takes_people
     assert settings(f"{CORP}, {rules}, people: true").takes_people

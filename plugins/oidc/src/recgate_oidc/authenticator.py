@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from typing import Final, Protocol
 
-from recgate.model import ConnectionInfo, Evidence, LoginName, Principal, ScramKeys, Secret
-from recgate_oidc.source import Source
+from recgate.errors import AuthenticationFailed
+from recgate.model import (
+    BearerEvidence,
+    ConnectionInfo,
+    Evidence,
+    LoginName,
+    PasswordEvidence,
+    Principal,
+    ScramKeys,
+    Secret,
+)
+from recgate_oidc.errors import ProviderFailed, TokenBroken, TokenRefused
+from recgate_oidc.jose import looks_cut, take_apart
+from recgate_oidc.source import Proven, Source
 
-__all__ = ["Expiry", "Liveness", "OidcAuthenticator"]
+__all__ = ["CUT", "Expiry", "Liveness", "OidcAuthenticator"]
+
+CUT: Final = (
+    "The token arrived cut: OpenSSH sends 1,023 bytes of a password, and it is longer. Use `recgate ssh TARGET`, or a "
+    "certificate (`recgate login` writes one), or leave the password empty and use the code in the terminal."
+)
 
 
 class Liveness(Protocol):
     """Knows whether what proved a principal still stands, beyond what the token itself says."""
 
-    def keep(self, principal: Principal, token: Secret) -> None:
-        """Remember the token that proved `principal`, to ask after it while there are sessions."""
+    def keep(self, proven: Proven) -> None:
+        """Remember what proved a principal, to ask after it while there are sessions."""
         ...
 
     async def current(self, principal: Principal) -> Principal | None:
@@ -26,7 +43,7 @@ class Liveness(Protocol):
 class Expiry:
     """The least that can be known: a token stands until it expires."""
 
-    def keep(self, principal: Principal, token: Secret) -> None:
+    def keep(self, proven: Proven) -> None:
         """Nothing is kept."""
 
     async def current(self, principal: Principal) -> Principal | None:
@@ -49,8 +66,37 @@ class OidcAuthenticator:
     async def authenticate(
         self, login: LoginName, evidence: Evidence, connection: ConnectionInfo
     ) -> Principal | None:
-        """Say who this is, or None if this provider did not issue it."""
-        return None
+        """Say who this is, or None if this provider did not issue it.
+
+        Raises:
+            AuthenticationFailed: it says that it did, and the token is not good; or it cannot be asked.
+        """
+        match evidence:
+            case PasswordEvidence(token) | BearerEvidence(token):
+                return await self._by_token(token)
+            case _:
+                return None
+
+    async def _by_token(self, token: Secret) -> Principal | None:
+        try:
+            if looks_cut(token.reveal()) and _lacks_a_part(token):
+                raise TokenBroken("it was cut at 1,023 bytes")
+            proven = await self.source.proven(token)
+        except TokenBroken as exc:
+            raise AuthenticationFailed(
+                f"{self.name}: the token is refused: {exc}", tell=CUT if looks_cut(token.reveal()) else ""
+            ) from exc
+        except TokenRefused as exc:
+            raise AuthenticationFailed(f"{self.name}: the token is refused: {exc}") from exc
+        except ProviderFailed as exc:
+            raise AuthenticationFailed(
+                f"{self.name}: {exc}",
+                tell="The identity provider cannot be asked at the moment; try again later.",
+            ) from exc
+        if proven is None:
+            return None
+        self._liveness.keep(proven)
+        return proven.principal
 
     async def scram_keys(self, login: LoginName, connection: ConnectionInfo) -> ScramKeys | None:
         """Abstain: nobody can derive keys from a token that the provider alone knows."""
@@ -59,3 +105,7 @@ class OidcAuthenticator:
     async def current(self, principal: Principal) -> Principal | None:
         """Give the principal as it stands now; None when its token has expired or was taken back."""
         return await self._liveness.current(principal)
+
+
+def _lacks_a_part(token: Secret) -> bool:
+    return take_apart(token.reveal()) is None

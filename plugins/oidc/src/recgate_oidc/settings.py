@@ -21,8 +21,10 @@ __all__ = [
 ]
 
 # Asymmetric only: with a symmetric one everybody who can check a token can make one (threat 4).
-Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
-ALGORITHMS: Final[tuple[Algorithm, ...]] = ("RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA")
+Algorithm = Literal[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"
+]
+ALGORITHMS: Final[tuple[Algorithm, ...]] = ("RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA", "Ed25519")
 MAX_RULES: Final = 1_000  # machine rules and mapped names of one source
 SPIFFE: Final = "spiffe://"
 _TRUST_DOMAIN: Final = re.compile(r"spiffe://[a-z0-9._-]{1,255}\Z")
@@ -245,6 +247,10 @@ def _wrong_identity(it: OidcSettings) -> str:
         return "`people: false` without `machines` lets nobody in"
     if it.trust_domain and (it.jwks_uri is None or it.takes_people or it.client_id):
         return "an issuer spiffe://… needs `jwks_uri` and `machines`, and has no people and no `client_id`"
+    if it.takes_people and any(rule.user is None for rule in it.machines):
+        return "with `people: true` every entry of `machines` needs `user`, so that no program is called like a person"
+    if {rule.user for rule in it.machines}.intersection(it.users_map.values()):
+        return "`users_map` gives somebody the name of a program of `machines`"
     mapped = list(it.users_map.values())
     if len(set(mapped)) != len(mapped):
         return "`users_map` gives two users one name"

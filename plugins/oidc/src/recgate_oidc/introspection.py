@@ -1,0 +1,75 @@
+"""Ask a provider what a token is (RFC 7662): so that an opaque one is known, and that a signed one was revoked."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from typing import Final
+
+from recgate.model import Secret
+from recgate_oidc.answers import Answers
+from recgate_oidc.errors import TokenRefused
+from recgate_oidc.fetching import Fetcher, client_authorization
+from recgate_oidc.provider import Provider
+from recgate_oidc.settings import IntrospectionSettings, OidcSettings
+from recgate_oidc.tokens import check_access, moment
+
+__all__ = ["Introspection", "could_be_opaque"]
+
+# RFC 6750 §2.1's b64token; below 16 characters it is a password that somebody mistyped, and not sent anywhere.
+_OPAQUE: Final = re.compile(rb"[A-Za-z0-9._~+/-]{16,4096}=*\Z")
+_OURS: Final = re.compile(rb"rg[a-z]{0,2}_")  # the gateway's own tokens are nobody else's business
+_TYPES: Final = ("", "bearer", "access_token")
+
+
+def could_be_opaque(token: bytes) -> bool:
+    """Say whether something could be a provider's opaque access token."""
+    return _OPAQUE.match(token) is not None and _OURS.match(token) is None
+
+
+class Introspection:
+    """The question for one source, answered from memory for `introspection.cache`."""
+
+    def __init__(
+        self, settings: OidcSettings, wanted: IntrospectionSettings, provider: Provider, fetcher: Fetcher
+    ) -> None:
+        self._settings = settings
+        self._wanted = wanted
+        self._provider = provider
+        self._fetcher = fetcher
+        self._answers: Answers[Mapping[str, object] | None] = Answers(wanted.cache)
+
+    async def active(self, token: Secret) -> Mapping[str, object] | None:
+        """Give what the provider says of an access token made out to the gateway, or None: it is not active.
+
+        Raises:
+            TokenRefused: it is active, and no access token, or not the gateway's.
+            ProviderFailed: it cannot be asked.
+        """
+        claims = await self._answers.get(token, lambda: self._ask(token))
+        if claims is None:
+            return None
+        settings = self._settings
+        if claims.get("iss", settings.issuer) != settings.issuer:
+            raise TokenRefused("it is of another issuer")
+        kind = claims.get("token_type", "")
+        if not isinstance(kind, str) or kind.lower() not in _TYPES:
+            raise TokenRefused("the provider says that it is no bearer's token")
+        if "sub" not in claims and isinstance(claims.get("client_id"), str):
+            claims = {**claims, "sub": claims["client_id"]}  # a program's own token is about nobody else
+        check_access(claims, settings, declared=False)
+        end = moment(claims, "exp")
+        if end is None:
+            raise TokenRefused("the provider does not say when it ends")
+        start = moment(claims, "nbf")
+        if end + settings.leeway <= time.time() or (start or 0.0) - settings.leeway > time.time():
+            raise TokenRefused("it has expired, or is not valid yet")
+        return claims
+
+    async def _ask(self, token: Secret) -> Mapping[str, object] | None:
+        endpoint = self._wanted.endpoint or await self._provider.endpoint("introspection_endpoint")
+        form = {"token": token.reveal().decode("ascii"), "token_type_hint": "access_token"}
+        answer = await self._fetcher.post(endpoint, form, client_authorization(self._settings))
+        claims = answer.json()
+        return claims if claims.get("active") is True else None
