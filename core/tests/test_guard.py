@@ -37,8 +37,28 @@ def test_a_name_guessed_from_everywhere_slows_strangers_only() -> None:
     for n in range(NAME_FREE_ATTEMPTS):
         guard.failed(f"10.0.{n}.1", "alice", 1.0)
     assert guard.wait("10.9.9.9", "alice", 1.0) == 0, "the owner gets in from where she always does"
-    assert 0 < guard.wait("10.7.7.7", "alice", 1.0) <= NAME_WAIT, "a stranger waits, for a bounded time"
+    assert guard.wait("10.7.7.7", "alice", 1.0) == 0, "and from where nobody has failed"
+    guard.failed("10.7.7.7", "alice", 1.0)
+    assert 0 < guard.wait("10.7.7.7", "alice", 1.0) <= NAME_WAIT, "who guesses waits, for a bounded time"
     assert guard.wait("10.7.7.7", "alice", 1.0 + NAME_WAIT) == 0
+
+
+def test_threat_7_no_crowd_of_attackers_keeps_a_user_out_from_elsewhere() -> None:
+    guard = LoginGuard()
+    for second in range(600):
+        for n in range(10):
+            guard.failed(f"10.{second % 256}.{n}.1", "alice", float(second))
+        assert guard.wait("192.0.2.1", "alice", float(second)) == 0
+
+
+def test_what_metrics_see() -> None:
+    guard = LoginGuard()
+    assert (guard.waiting(0.0), guard.guessed(0.0)) == (0, 0)
+    for _ in range(NAME_FREE_ATTEMPTS):
+        guard.failed("10.0.0.1", "alice", 0.0)
+    guard.failed("10.0.0.2", "bob", 0.0)
+    assert (guard.waiting(0.0), guard.guessed(0.0)) == (1, 1)
+    assert (guard.waiting(MAX_WAIT + 1), guard.guessed(10_000.0)) == (0, 0)
 
 
 def test_success_forgets_the_address() -> None:

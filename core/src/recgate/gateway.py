@@ -28,7 +28,13 @@ from recgate.errors import AccessDenied, ConfigurationError
 from recgate.guard import LoginGuard
 from recgate.keys import GatewayKeys
 from recgate.listener import Listener
-from recgate.metrics import BYTES, SESSIONS, SESSIONS_LIVE
+from recgate.metrics import (
+    BYTES,
+    LOGIN_ADDRESSES_WAITING,
+    LOGIN_NAMES_GUESSED,
+    SESSIONS,
+    SESSIONS_LIVE,
+)
 from recgate.metricspage import serve_metrics
 from recgate.model import ConnectionInfo, Voucher
 from recgate.plugins import Registry
@@ -299,6 +305,9 @@ class _Serving:
     ) -> None:
         """Serve one connection to its end. The session boundary: nothing that goes wrong inside passes it."""
         if self._metrics:
+            now, guard = trio.current_time(), self.gateway.guard
+            LOGIN_ADDRESSES_WAITING.set(guard.waiting(now))
+            LOGIN_NAMES_GUESSED.set(guard.guessed(now))
             await serve_metrics(sock)
             return
         info = ConnectionInfo(

@@ -1,7 +1,8 @@
 """Slow down guessing, by address and by name, without giving anybody a way to lock somebody else out.
 
-Failures from one address make that address wait, longer each time. Failures against one name from many
-addresses make only attempts from addresses that never got in as that name wait, and never for long.
+Failures from one address make that address wait, longer each time. Failures against one name from many addresses
+make only addresses wait that have failed themselves and never got in as that name, and never for long. An address
+that has not failed is always heard: no attacker elsewhere can keep its user out.
 """
 
 from __future__ import annotations
@@ -42,10 +43,22 @@ class LoginGuard:
         record = self._fresh(self._addresses, address, now)
         if record is not None:
             wait = max(0.0, record.until - now)
-        record = self._fresh(self._names, name, now) if name else None
+        suspect = record is not None and record.failures > 0
+        record = self._fresh(self._names, name, now) if name and suspect else None
         if record is not None and record.failures >= NAME_FREE_ATTEMPTS and address not in record.known:
             wait = max(wait, record.last + NAME_WAIT - now)
         return wait
+
+    def waiting(self, now: float) -> int:
+        """How many addresses must wait at this moment."""
+        return sum(record.until > now for record in self._addresses.values())
+
+    def guessed(self, now: float) -> int:
+        """How many names have been guessed at so often lately that who guesses must wait."""
+        return sum(
+            record.failures >= NAME_FREE_ATTEMPTS and now - record.last <= FORGET
+            for record in self._names.values()
+        )
 
     def failed(self, address: str, name: str, now: float) -> None:
         """Remember a failed attempt."""

@@ -14,6 +14,8 @@ __all__ = [
     "CONNECTIONS",
     "DECISIONS",
     "LOGINS",
+    "LOGIN_ADDRESSES_WAITING",
+    "LOGIN_NAMES_GUESSED",
     "LOGIN_SECONDS",
     "REFUSED",
     "REGISTRY",
@@ -29,6 +31,14 @@ REFUSED = Counter(
     "recgate_connections_refused", "Connections refused at the door", ["protocol", "why"], registry=REGISTRY
 )
 LOGINS = Counter("recgate_logins", "Login attempts by outcome", ["protocol", "outcome"], registry=REGISTRY)
+LOGIN_ADDRESSES_WAITING = Gauge(
+    "recgate_login_addresses_waiting",
+    "Addresses not heard now for having failed too often",
+    registry=REGISTRY,
+)
+LOGIN_NAMES_GUESSED = Gauge(
+    "recgate_login_names_guessed", "Names that were guessed at too often lately", registry=REGISTRY
+)
 LOGIN_SECONDS = Histogram(
     "recgate_login_seconds",
     "Accept to open session",
