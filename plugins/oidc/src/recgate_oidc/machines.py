@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Final
 
+from recgate.patterns import fits
 from recgate_oidc.claims import found_at
 from recgate_oidc.settings import MachineRule
 
@@ -14,13 +13,6 @@ __all__ = ["fitting_rule", "is_a_programs", "matches"]
 
 _CLIENTS: Final = ("client_id", "azp", "appid", "cid")  # RFC 9068; OpenID Connect; Entra v1; Okta
 _KEYCLOAK_ACCOUNT: Final = "service-account-"
-
-
-@lru_cache(maxsize=4_096)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    parts = re.split(r"(\*\*|\*)", pattern)
-    meanings = {"**": r"[\s\S]*", "*": r"[^:/]*"}
-    return re.compile("".join(meanings.get(part, re.escape(part)) for part in parts) + r"\Z")
 
 
 def matches(pattern: str, value: object) -> bool:
@@ -34,7 +26,7 @@ def matches(pattern: str, value: object) -> bool:
         value = "true" if value else "false"
     elif isinstance(value, int):
         value = str(value)
-    return isinstance(value, str) and _compiled(pattern).match(value) is not None
+    return isinstance(value, str) and fits(pattern, value)
 
 
 def fitting_rule(rules: tuple[MachineRule, ...], claims: Mapping[str, object]) -> MachineRule | None:

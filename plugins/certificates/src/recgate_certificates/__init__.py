@@ -1,0 +1,1 @@
+"""Programs and people prove themselves by TLS client certificates, known by authority and alternative name."""

@@ -1,0 +1,130 @@
+"""Whether a client certificate counts: chain, time, purpose, revocation. RFC 5280 §6, by the `cryptography` library."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+
+from recgate.errors import ConfigurationError, RecgateError
+
+__all__ = ["Authorities", "CertificateRefused"]
+
+MAX_FILE: Final = 32 << 20  # bytes of authorities or revocation lists
+MAX_CERTIFICATE: Final = 64 << 10  # bytes (DER)
+MAX_DEPTH: Final = 4  # authorities between the certificate and `ca`
+
+
+class CertificateRefused(RecgateError):
+    """The certificate is of these authorities, or says so, and does not count."""
+
+
+class Authorities:
+    """Those whose certificates count. Synchronous: reads files. Raises `ConfigurationError` when made of bad ones."""
+
+    def __init__(self, ca: Path, intermediates: Path | None, crl: Path | None) -> None:
+        self._roots = _certificates(ca)
+        self._between = _certificates(intermediates) if intermediates is not None else []
+        self._crl = crl
+        self._names = {each.subject for each in (*self._roots, *self._between)}
+        parts = (
+            each.public_bytes(serialization.Encoding.PEM).decode() for each in (*self._roots, *self._between)
+        )
+        self.pem = "".join(parts)
+
+    def checked(self, der: bytes) -> x509.Certificate | None:
+        """Give a certificate that counts now, or None if it is not of these authorities.
+
+        Raises:
+            CertificateRefused: it says that it is, and does not count.
+        """
+        if len(der) > MAX_CERTIFICATE:
+            return None
+        try:
+            certificate = x509.load_der_x509_certificate(der)
+            issuer = certificate.issuer
+        except (ValueError, UnsupportedAlgorithm):
+            return None
+        if issuer not in self._names:
+            return None
+        verifier = (
+            PolicyBuilder()
+            .store(Store(self._roots))
+            .time(datetime.fromtimestamp(time.time(), UTC))
+            .max_chain_depth(MAX_DEPTH)
+            .build_client_verifier()
+        )
+        try:
+            chain = verifier.verify(certificate, self._between).chain
+            _check_purpose(certificate)
+        except (VerificationError, ValueError, x509.DuplicateExtension, UnsupportedAlgorithm) as exc:
+            raise CertificateRefused(f"its chain does not verify: {str(exc)[:200]}") from None
+        if self._crl is not None:
+            self._check_revocation(self._crl, chain)
+        return certificate
+
+    def _check_revocation(self, path: Path, chain: Sequence[x509.Certificate]) -> None:
+        """Refuse unless a current list of its issuer clears each certificate of the chain but the root."""
+        lists = _lists(path)
+        now = datetime.fromtimestamp(time.time(), UTC)
+        for certificate, issuer in itertools.pairwise(chain):
+            current = [each for each in lists if _is_current(each, issuer, now)]
+            if not current:
+                raise CertificateRefused("there is no current revocation list of its authority")
+            serial = certificate.serial_number
+            if any(each.get_revoked_certificate_by_serial_number(serial) is not None for each in current):
+                raise CertificateRefused("it was revoked")
+
+
+def _check_purpose(certificate: x509.Certificate) -> None:
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        raise CertificateRefused("it does not say what it is for") from None
+    if ExtendedKeyUsageOID.CLIENT_AUTH not in usage:
+        raise CertificateRefused("it is not for clients (extended key usage)")
+
+
+def _is_current(found: x509.CertificateRevocationList, issuer: x509.Certificate, now: datetime) -> bool:
+    end = found.next_update_utc
+    if found.issuer != issuer.subject or found.last_update_utc > now or end is None or end < now:
+        return False
+    try:
+        return found.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]
+    except (InvalidSignature, TypeError, ValueError, UnsupportedAlgorithm):
+        return False
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        data = file.read(MAX_FILE + 1)
+    if len(data) > MAX_FILE:
+        raise ValueError(f"has more than {MAX_FILE} bytes")
+    return data
+
+
+def _certificates(path: Path) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(_read(path))
+    except (OSError, ValueError) as exc:
+        raise ConfigurationError(
+            f"{path}: no certificates (PEM) can be read from it: {exc}. Check it."
+        ) from exc
+
+
+def _lists(path: Path) -> list[x509.CertificateRevocationList]:
+    begin, end = b"-----BEGIN X509 CRL-----", b"-----END X509 CRL-----"
+    try:
+        parts = [part.partition(end)[0] for part in _read(path).split(begin)[1:]]
+        return [x509.load_pem_x509_crl(begin + part + end + b"\n") for part in parts]
+    except (OSError, ValueError):
+        raise CertificateRefused("its authority's revocation list cannot be read") from None
