@@ -292,8 +292,8 @@ def test_a_plugin_may_not_shadow_a_key_of_the_core():
         ("vaults: [{safe: {}}, {safe: {}}]", "vaults[1].safe: another vault is called safe already"),
         ("vaults: [{safe: {name: 'a:b'}}]", "vaults[0].safe: the name of a vault has no colon in it"),
         (
-            "vaults: [{vault: {}}]",
-            "vaults[0].vault: no installed plugin provides the vault `vault`. Run `pip install recgate-vault`",
+            "vaults: [{bank: {}}]",
+            "vaults[0].bank: no installed plugin provides the vault `bank`. Run `pip install recgate-bank`",
         ),
         (
             "recording: {store: {s3: {}}}",
