@@ -150,14 +150,16 @@ def test_what_psycopg_did(recorded):
         if entry.kind == "sql" and "series(1, $1" in str(body(entry)["text"])
     ]
     assert counted == list(range(8))
-    tail = [(body(entry)["text"], body(entry)["error"]) for entry in entries if entry.kind == "sql"][-5:]
-    assert tail == [
+    said = [(body(entry)["text"], body(entry)["error"]) for entry in entries if entry.kind == "sql"]
+    # psycopg stops a pipeline at the first error that it has read: on a slow machine this is never sent.
+    behind = ("select 'after'", "not run: an earlier message of the series failed")
+    assert [each for each in said if each != behind][-4:] == [
         ("drop table nothing", f"42501: {SAID}"),
         ("select 'before'", None),
         ("drop table nothing", f"42501: {SAID}"),
-        ("select 'after'", "not run: an earlier message of the series failed"),
         ("copy (select generate_series(1, 3)) to stdout", None),
     ]
+    assert ("select 'after'", None) not in said
 
 
 @pytest.mark.parametrize("what", [by_psql, by_psycopg])
