@@ -3,6 +3,7 @@
 A page's front matter says what it needs:
 
     needs: postgres sshd    real servers behind 127.0.0.1:5432 and 127.0.0.1:22, with `db-ca.pem` and `web_key`
+    needs: openbao          an empty OpenBao behind 127.0.0.1:8200 with `vault-ca.pem`; `bao` is root there
     ports: 2222 15432       ports of the text that free ones stand for
     begins: running         the tutorial's configuration, secrets, alice with `token` and `alice_key`, a running gateway
     begins: stopped         the same, and the page starts the gateway itself
@@ -25,6 +26,7 @@ from types import TracebackType
 from typing import Final
 
 from docs.examples import Program, Stage, blocks_of, front_matter
+from tests.peers.openbao import OpenBao
 from tests.peers.postgres import Cluster, debian_bin
 from tests.peers.sshd import Sshd, free_port
 
@@ -78,6 +80,7 @@ class Servers:
         cluster = self._running.enter_context(Cluster(debian_bin(), tls=True))
         cluster.psql(f"CREATE ROLE app LOGIN CREATEDB PASSWORD '{PASSWORD}'")
         cluster.psql("CREATE DATABASE app OWNER app")
+        cluster.psql(f"CREATE ROLE vault LOGIN CREATEROLE PASSWORD '{PASSWORD}'")
         cluster.psql(SAMPLE, database="app")
         return cluster
 
@@ -87,6 +90,11 @@ class Servers:
         directory = self.directory / "sshd"
         directory.mkdir()
         return self._running.enter_context(Sshd(directory))
+
+    @cached_property
+    def openbao(self) -> OpenBao:
+        """OpenBao with nothing in it."""
+        return self._running.enter_context(OpenBao())
 
     def words(self) -> dict[str, str]:
         """What stands for the addresses and the account in the text."""
@@ -144,9 +152,15 @@ def stage_for(page: Path, directory: Path, servers: Servers) -> Iterator[Stage]:
         return
     words |= {port: str(free_port()) for port in ("2222", "15432")}
     shutil.copytree(servers.prepared, directory, dirs_exist_ok=True)
+    around = environment(directory)
+    if "openbao" in head.get("needs", "").split():
+        bao = servers.openbao
+        words["127.0.0.1:8200"] = f"127.0.0.1:{bao.port}"
+        shutil.copy(bao.authority.path, directory / "vault-ca.pem")
+        around |= {"BAO_ADDR": bao.address, "BAO_CACERT": "vault-ca.pem", "BAO_TOKEN": bao.root}
     _write_files(directory, words)
     host_key = directory / "recgate-data" / "ssh_host_ed25519.pub"
-    stage = Stage(directory, words, environment(directory))
+    stage = Stage(directory, words, around)
     if begins == "stopped":
         yield stage
         return
