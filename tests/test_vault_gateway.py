@@ -186,3 +186,41 @@ def test_the_configuration_is_checked_and_the_gateway_starts_while_the_vault_is_
     assert "ok." in gate.run("config", "check")
     with gate:
         assert gate.port("postgres")
+
+
+def test_threat_21_a_killed_gateway_gives_its_leases_back_at_the_next_start(
+    gate: GatewayProcess, cluster: Cluster
+) -> None:
+    connection = connect(gate)
+    (user,) = users(cluster)
+    gate.kill()
+    connection.close()
+    assert users(cluster) == [user]
+    (note,) = (gate.data_dir / "leases").iterdir()
+    assert user not in note.read_text()
+
+    gate.start()
+
+    gate.until(lambda: users(cluster) == [], "the user of the killed session dropped")
+    gate.until(lambda: not list((gate.data_dir / "leases").iterdir()), "the note removed")
+    assert [event["event"] for event in audit(gate) if str(event["event"]).startswith("lease.")] == [
+        "lease.found",
+        "lease.revoked",
+    ]
+
+
+def test_a_vault_that_is_away_when_a_session_ends_is_asked_again(
+    gate: GatewayProcess, cluster: Cluster, bao: OpenBao
+) -> None:
+    connection = connect(gate)
+    bao.stop()
+    try:
+        connection.close()
+        gate.until(
+            lambda: any(event["event"] == "lease.unrevoked" for event in audit(gate)), "the failure told"
+        )
+        assert len(users(cluster)) == 1
+    finally:
+        bao.start()
+    gate.until(lambda: users(cluster) == [], "the user dropped once the vault is back")
+    gate.until(lambda: any(event["event"] == "lease.revoked" for event in audit(gate)), "the end of it told")

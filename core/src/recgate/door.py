@@ -27,6 +27,7 @@ from recgate.errors import (
     VaultFailed,
 )
 from recgate.ids import new_session_id
+from recgate.leases import vaults_words
 from recgate.metrics import LOGIN_SECONDS
 from recgate.model import ConnectionInfo, Evidence, Principal, ScramKeys, TargetInfo
 from recgate.providers import Challenge, Lease, Settling, Vault
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Door"]
 
-REVOKE_TIMEOUT: Final = 10.0  # seconds for the shielded revocation at a session's end
 RENEW_PAUSE: Final = 0.05  # seconds between renewals at least, whatever a vault says of its leases
 
 log = structlog.get_logger("recgate.door")
@@ -255,6 +255,7 @@ class Door:
         except trio.TooSlowError:
             raise VaultFailed(f"vault {name} did not answer within {limit:.0f} s") from None
         self._vault = vault
+        await self.gateway.leases.keep(session.id, name, self.lease)
         session.credential = self.lease.credential
         if self.lease.ttl is not None:
             self.gateway.background.start_soon(self._keep_lease, session, vault)
@@ -265,19 +266,20 @@ class Door:
         session.on_finish(self._keeper.cancel)
         with self._keeper:
             try:
-                await self._renew(vault)
+                await self._renew(session, vault)
             except Exception as exc:  # noqa: BLE001 - whatever a vault raises ends the session that it lent to, alone (law 7)
                 lost = "the credential's lease could not be kept"
                 self.gateway.audit.emit(
-                    "lease.lost", session=session.id, reason=f"{lost}: {_vaults_words(exc)}"
+                    "lease.lost", session=session.id, reason=f"{lost}: {vaults_words(exc)}"
                 )
                 session.end(Denied(lost, "vault", session.id))
 
-    async def _renew(self, vault: Vault) -> None:
+    async def _renew(self, session: Session, vault: Vault) -> None:
         while (lease := self.lease) is not None and lease.ttl is not None:
             await trio.sleep(max(lease.ttl / 2, RENEW_PAUSE))
             with trio.fail_after(self.gateway.config.limits.vault_timeout):
                 self.lease = await vault.renew(lease)
+                await self.gateway.leases.keep(session.id, vault.name, self.lease)
 
     # -- TLS of this connection -------------------------------------------------------------------------
 
@@ -347,20 +349,6 @@ class Door:
             self.gateway.closed(session, reason, facts)
 
     async def _give_back(self, session: Session) -> None:
-        if self.lease is None or self._vault is None:
-            return
-        lease, self.lease = self.lease, None
-        try:
-            with trio.fail_after(REVOKE_TIMEOUT):
-                await self._vault.revoke(lease)
-        except Exception as exc:  # noqa: BLE001 - whatever a vault raises concerns this lease alone (law 7)
-            self.gateway.audit.emit(
-                "lease.unrevoked", session=session.id, lease=lease.id, reason=_vaults_words(exc)
-            )
-
-
-def _vaults_words(exc: Exception) -> str:
-    """Say why a vault did not do as asked. Only its own error is worded for people; others may quote a secret."""
-    if isinstance(exc, VaultFailed):
-        return str(exc)
-    return "no answer" if isinstance(exc, trio.TooSlowError) else f"the vault failed ({type(exc).__name__})"
+        if self.lease is not None and self._vault is not None:
+            lease, self.lease = self.lease, None
+            await self.gateway.leases.give_back(session.id, self._vault, lease)

@@ -27,6 +27,7 @@ from recgate.driver import DriverSession
 from recgate.errors import AccessDenied, ConfigurationError
 from recgate.guard import LoginGuard
 from recgate.keys import GatewayKeys
+from recgate.leases import LeaseBook
 from recgate.listener import Listener
 from recgate.metrics import (
     BYTES,
@@ -91,6 +92,7 @@ class Gateway:
         self.live: dict[str, Session] = {}
         self.news = trio.Event()
         self.ways = registry.ways(self)
+        self.leases = LeaseBook(config.data_dir / "leases", lambda: self.registry.vaults, self.audit)
         self.bound: list[Bound] = []
         self._stopping = trio.Event()
         self._emptied: trio.Event | None = None
@@ -144,6 +146,7 @@ class Gateway:
         async with trio.open_nursery() as nursery:
             listeners = [await self._listen(settings, nursery) for settings in self.config.listeners]
             await nursery.start(ControlSocket(self).run)
+            await nursery.start(self.leases.run)
             nursery.start_soon(end_invalid_sessions, self)
             self.audit.emit(
                 "gateway.started",
