@@ -17,6 +17,7 @@ import trio
 
 from recgate.errors import AuthenticationFailed, ConfigurationError
 from recgate.keys import GatewayKeys
+from recgate.keys.usercertificates import SIGN_IN
 from recgate.model import (
     BearerEvidence,
     CertificateEvidence,
@@ -136,8 +137,8 @@ class LocalAuthenticator:
 
     def _by_certificate(self, blob: bytes, now: float) -> Principal | None:
         proven = certificates.check(blob, self._authority, now)
-        if proven is None:
-            return None
+        if proven is None or proven.key_id.startswith(SIGN_IN):
+            return None  # signed by somebody else, or for another source, which has it in its own books
         with self._database.reading() as connection:
             issued = certificates.by_serial(connection, proven.serial)
             if issued is None or issued.user != proven.user:

@@ -1,29 +1,18 @@
-"""The directory's file: SQLite, so that the command line and the gateway share it while both run.
-
-What `recgate token revoke` commits is what the gateway's next question sees.
-"""
+"""The directory's file: who there is, by which keys, tokens and certificates they come in."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import secrets
 import sqlite3
-import stat
-import threading
-import time
-from collections.abc import Generator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
+from recgate.privatedatabase import PrivateDatabase, Schema
 from recgate_local.errors import DirectoryFailed
 
 __all__ = ["Database"]
 
 VERSION: Final = 1
-BUSY_TIMEOUT: Final = 5.0  # seconds to wait for another writer
-BUSY_PAUSE: Final = 0.01  # seconds before trying again where SQLite does not wait by itself
 
 _SCHEMA: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
@@ -72,147 +61,12 @@ CREATE INDEX tokens_by_user ON tokens (user);
 """
 
 
-class Database:
-    """One SQLite file of mode 0600, made when it is first asked for.
-
-    Questions share one connection, since a gateway asks after every live session's credential every few
-    seconds and opening takes thirty times as long as asking. A transaction has a connection of its own.
-
-    Args:
-        path: usually `data_dir/local.sqlite`.
-    """
+class Database(PrivateDatabase):
+    """The directory's file, usually `data_dir/local.sqlite`. Raises `DirectoryFailed`."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock = threading.Lock()
-        self._shared: sqlite3.Connection | None = None
-        self._file: tuple[int, int] | None = None
-
-    def close(self) -> None:
-        """Let go of the file. The next question opens it again."""
-        with self._lock:
-            self._drop()
-
-    def __del__(self) -> None:
-        self._drop()
-
-    def _drop(self) -> None:
-        if self._shared is not None:
-            self._shared.close()
-            self._shared = None
-
-    @contextmanager
-    def reading(self) -> Generator[sqlite3.Connection]:
-        """Give a connection for questions, to one thread at a time. Raises `DirectoryFailed`."""
-        with self._lock, self._failures():
-            try:
-                yield self._current()
-            except sqlite3.Error:
-                self._drop()
-                raise
-
-    @contextmanager
-    def writing(self) -> Generator[sqlite3.Connection]:
-        """Give a connection inside a transaction, durable when the block ends and undone when it raises."""
-        with self._failures(), closing(self._connect()) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                connection.rollback()
-                raise
-            connection.commit()
-
-    def _current(self) -> sqlite3.Connection:
-        """Give the shared connection, opened anew when another file was put in place of the one it reads."""
-        try:
-            found = self.path.stat()
-        except FileNotFoundError:
-            found = None
-        if found is None or self._shared is None or self._file != (found.st_dev, found.st_ino):
-            self._drop()
-            self._shared = self._connect()
-            found = self.path.stat()
-            self._file = (found.st_dev, found.st_ino)
-        return self._shared
-
-    def _connect(self) -> sqlite3.Connection:
-        self._create()
-        found = self.path.stat()
-        if found.st_uid not in (os.geteuid(), 0, self.path.parent.stat().st_uid):
-            raise DirectoryFailed(
-                f"{self.path}: belongs to uid {found.st_uid}, who could be anybody by it. "
-                "Restore it from a backup, or `chown` it."
-            )
-        rights = stat.S_IMODE(found.st_mode)
-        if rights & (stat.S_IRWXG | stat.S_IRWXO):
-            # Who can write this file can be anybody; who can read it knows who comes and goes.
-            raise DirectoryFailed(
-                f"{self.path}: others may get at it (mode {rights:04o}). Run `chmod 600 {self.path}`."
-            )
-        connection = sqlite3.connect(
-            self.path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
-        )
-        try:
-            connection.row_factory = sqlite3.Row
-            connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("PRAGMA synchronous = FULL")  # a revocation survives power loss
-            self._migrate(connection)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    @contextmanager
-    def _failures(self) -> Generator[None]:
-        try:
-            yield
-        except sqlite3.Error as exc:
-            raise DirectoryFailed(
-                f"{self.path}: {exc}. Check its owner, its rights and the space on its disk."
-            ) from exc
-        except OSError as exc:
-            raise DirectoryFailed(f"{self.path}: {exc.strerror}. Make its directory writable.") from exc
-
-    def _create(self) -> None:
-        if self.path.exists():
-            return
-        self.path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
-        # Made by us, since SQLite would make it with the rights that the umask leaves, and through a link.
-        with contextlib.suppress(FileExistsError):  # somebody was faster
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-
-    def _migrate(self, connection: sqlite3.Connection) -> None:
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version == VERSION:
-            return
-        if version > VERSION:
-            raise DirectoryFailed(f"{self.path}: was written by a newer recgate-local. Install that version.")
-        _use_wal(connection)
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            # Somebody else may have made it between the question and the lock.
-            if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-                for statement in _SCHEMA.split(";\n"):
-                    if statement.strip():
-                        connection.execute(statement)
-                connection.execute("INSERT INTO meta VALUES ('salts', ?)", (secrets.token_bytes(32),))
-                connection.execute(f"PRAGMA user_version = {VERSION}")
-        except BaseException:
-            connection.rollback()
-            raise
-        connection.commit()
+        super().__init__(path, Schema(VERSION, _SCHEMA, "recgate-local", _fill), DirectoryFailed)
 
 
-def _use_wal(connection: sqlite3.Connection) -> None:
-    """Switch to the write-ahead log. Two that do so on a new file at once are told "locked", and not to wait."""
-    deadline = time.monotonic() + BUSY_TIMEOUT
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as exc:
-            if exc.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(BUSY_PAUSE)
-        else:
-            return
+def _fill(connection: sqlite3.Connection) -> None:
+    connection.execute("INSERT INTO meta VALUES ('salts', ?)", (secrets.token_bytes(32),))
