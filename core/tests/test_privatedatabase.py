@@ -32,13 +32,24 @@ def test_it_is_made_for_its_owner_alone(books):
     assert stat.S_IMODE(books.path.stat().st_mode) == 0o600
 
 
-def test_a_failure_is_worded_by_the_source_and_what_ends_well_is_seen(books):
+def test_a_failure_is_worded_by_the_source(books):
     with pytest.raises(BooksFailed, match="no such table"), books.writing() as connection:
         connection.execute("INSERT INTO missing SELECT 1")
+
+
+def test_what_a_transaction_did_before_it_raised_is_undone_and_what_ends_well_lasts(books):
+    def half() -> None:
+        with books.writing() as connection:
+            connection.execute("INSERT INTO t VALUES (1)")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        half()
     assert counted(books) == 0
 
     with books.writing() as connection:
         connection.execute("INSERT INTO t VALUES (1)")
+    books.close()
     assert counted(books) == 1
 
 
