@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from recgate.config import load
@@ -18,6 +18,7 @@ from recgate_certificates.authenticator import CertificateAuthenticator
 from recgate_certificates.checking import Authorities
 from recgate_certificates.settings import CertificateRule, CertificateSettings
 
+WEAK = rsa.generate_private_key(65_537, 1_024)  # noqa: S505 - that is what is refused
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
 CI = "spiffe://example.org/ci/deploy"
@@ -59,8 +60,10 @@ class Authority:
             )
         )
 
-    def issue(self, *names, usage=(ExtendedKeyUsageOID.CLIENT_AUTH,), common="somebody", ca=False, **times):
-        key = ec.generate_private_key(ec.SECP256R1())
+    def issue(
+        self, *names, usage=(ExtendedKeyUsageOID.CLIENT_AUTH,), common="somebody", ca=False, key=None, **times
+    ):
+        key = key or ec.generate_private_key(ec.SECP256R1())
         builder = self._builder(named(common), key.public_key(), self, **times)
         builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         if names:
@@ -69,9 +72,11 @@ class Authority:
             builder = builder.add_extension(x509.ExtendedKeyUsage(usage), critical=False)
         return builder.sign(self.key, hashes.SHA256())
 
-    def revocations(self, *certificates, begin=NOW - DAY, end=NOW + DAY):
+    def revocations(self, *certificates, begin=NOW - DAY, end=NOW + DAY, scope=None):
         builder = x509.CertificateRevocationListBuilder().issuer_name(self.name)
         builder = builder.last_update(begin).next_update(end)
+        if scope is not None:
+            builder = builder.add_extension(scope, critical=True)
         for each in certificates:
             revoked = (
                 x509.RevokedCertificateBuilder().serial_number(each.serial_number).revocation_date(begin)
@@ -88,6 +93,20 @@ RULES = (
     CertificateRule(dns="*.batch.example", user="batch", groups=("jobs",)),
     CertificateRule(email="*@corp.example"),
 )
+
+
+def partial(**only):
+    """The mark of a list that is not of all certificates of its authority."""
+    parts = {
+        "full_name": None,
+        "relative_name": None,
+        "only_contains_user_certs": False,
+        "only_contains_ca_certs": False,
+        "only_some_reasons": None,
+        "indirect_crl": False,
+        "only_contains_attribute_certs": False,
+    }
+    return x509.IssuingDistributionPoint(**{**parts, **only})
 
 
 def uri(text):
@@ -162,6 +181,8 @@ async def test_other_kinds_of_alternative_name(make):
         (lambda: ROOT.issue(uri(CI), usage=()), "refused"),
         (lambda: ROOT.issue(uri(CI), begin=NOW - 3 * DAY, end=NOW - DAY), "does not verify"),
         (lambda: ROOT.issue(uri(CI), begin=NOW + DAY, end=NOW + 2 * DAY), "does not verify"),
+        (lambda: ROOT.issue(uri(CI), key=WEAK), "fewer than 2048 bits"),
+        (lambda: ROOT.issue(uri(CI), ca=True), "does not verify"),
         (lambda: ROOT.issue(common=CI), "refused"),
         (lambda: EVIL.issue(uri(CI)), "does not verify"),
     ],
@@ -210,6 +231,10 @@ async def test_revocation_is_seen_while_running(make, tmp_path):
         lambda: ROOT.revocations(end=NOW - timedelta(hours=1)),
         lambda: ROOT.revocations(begin=NOW + timedelta(hours=1)),
         EVIL.revocations,
+        lambda: ROOT.revocations(scope=x509.DeltaCRLIndicator(1)),
+        lambda: ROOT.revocations(scope=partial(only_contains_ca_certs=True)),
+        lambda: ROOT.revocations(scope=partial(only_contains_attribute_certs=True)),
+        lambda: ROOT.revocations(scope=partial(indirect_crl=True)),
         lambda: b"-----BEGIN X509 CRL-----\nAA==\n-----END X509 CRL-----\n",
     ],
 )
@@ -243,6 +268,23 @@ def test_authorities_that_cannot_be_read_refuse_the_start(tmp_path):
     for name in ("bad.pem", "absent.pem"):
         with pytest.raises(ConfigurationError, match="no certificates"):
             Authorities(tmp_path / name, None, None)
+
+
+@pytest.mark.parametrize("place", ["ca", "intermediates"])
+def test_a_certificate_that_is_no_authority_is_not_one(tmp_path, make, place):
+    # It would be believed as it stands, and a revocation list could not take it back.
+    (tmp_path / "leaf.pem").write_bytes(
+        pem(ROOT) + ROOT.issue(uri(CI)).public_bytes(serialization.Encoding.PEM)
+    )
+    with pytest.raises(ConfigurationError, match=r"leaf\.pem: CN=somebody is no authority"):
+        make(**{place: tmp_path / "leaf.pem"})
+
+
+async def test_nobody_is_called_like_those_of_another_rule(make):
+    rules = (CertificateRule(dns="*.batch.example", user="batch"), CertificateRule(dns="*"))
+
+    assert "another entry" in await refused(make(rules=rules), ROOT.issue(x509.DNSName("batch")))
+    assert (await asked(make(rules=rules), ROOT.issue(x509.DNSName("other")))).name == "other"
 
 
 def test_what_the_plugin_brings(tmp_path):

@@ -181,6 +181,8 @@ async def test_groups_by_value(provider):
         lambda provider: {"endpoint": f"{provider.issuer.replace('127.0.0.1', 'localhost')}/claims/alice"},
         lambda provider: {"endpoint": f"http{provider.issuer.removeprefix('https')}/claims/alice"},
         lambda provider: {"endpoint": f"{provider.issuer}/claims/alice", "access_token": "a\r\nX: y"},
+        lambda provider: {"endpoint": f"{provider.issuer}/claims/alice", "access_token": "blank at its end "},
+        lambda provider: {"endpoint": f"{provider.issuer}/claims/alice", "access_token": "x" * 20_000},
         lambda provider: {"endpoint": f"{provider.issuer}/.well-known/openid-configuration"},
         lambda provider: {"endpoint": 7},
         lambda provider: {"JWT": "not.a.token"},
@@ -248,6 +250,13 @@ async def test_an_answer_has_a_limit(provider, monkeypatch):
 
     with pytest.raises(ProviderFailed, match="more than"):
         await fetcher.get(f"{provider.issuer}/big")
+
+
+async def test_what_is_said_of_a_message_does_not_quote_it(provider):
+    with pytest.raises(ProviderFailed, match="cannot be asked") as failed:
+        await Fetcher(provider.ca).get(f"{provider.issuer}/me", Secret("Bearer canary-4711 "))
+
+    assert "canary" not in str(failed.value)
 
 
 async def test_only_json_objects_over_https_are_answers(provider):

@@ -83,6 +83,8 @@ class CertificateAuthenticator:
         if found is None:
             raise CertificateRefused("no entry of `rules` fits one of its alternative names")
         rule, subject = found
+        if rule.user is None and any(subject == each.user for each in self._settings.rules):
+            raise CertificateRefused("it is called like those of another entry of `rules`")
         name = self._settings.prefix + (rule.user or subject)
         if not 0 < len(name) <= MAX_NAME or not all("!" <= each <= "~" and each != "," for each in name):
             raise CertificateRefused("nobody can have a name like that")
@@ -106,7 +108,7 @@ class CertificateAuthenticator:
             uris = names.get_values_for_type(x509.UniformResourceIdentifier)
             hosts = names.get_values_for_type(x509.DNSName)
             addresses = names.get_values_for_type(x509.RFC822Name)
-        except (x509.ExtensionNotFound, ValueError):
+        except (x509.ExtensionNotFound, x509.UnsupportedGeneralNameType, ValueError):
             return None
         for rule in self._settings.rules:
             for pattern, values, between in (

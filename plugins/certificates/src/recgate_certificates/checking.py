@@ -12,6 +12,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
@@ -22,6 +23,7 @@ __all__ = ["Authorities", "CertificateRefused"]
 MAX_FILE: Final = 32 << 20  # bytes of authorities or revocation lists
 MAX_CERTIFICATE: Final = 64 << 10  # bytes (DER)
 MAX_DEPTH: Final = 4  # authorities between the certificate and `ca`
+MIN_RSA: Final = 2_048  # bits: what the library demands of authorities holds for certificates as well
 
 
 class CertificateRefused(RecgateError):
@@ -34,6 +36,8 @@ class Authorities:
     def __init__(self, ca: Path, intermediates: Path | None, crl: Path | None) -> None:
         self._roots = _certificates(ca)
         self._between = _certificates(intermediates) if intermediates is not None else []
+        for path, found in ((ca, self._roots), (intermediates, self._between)):
+            _check_authorities(path, found)
         self._crl = crl
         self._names = {each.subject for each in (*self._roots, *self._between)}
         parts = (
@@ -66,6 +70,7 @@ class Authorities:
         try:
             chain = verifier.verify(certificate, self._between).chain
             _check_purpose(certificate)
+            _check_key(certificate)
         except (VerificationError, ValueError, x509.DuplicateExtension, UnsupportedAlgorithm) as exc:
             raise CertificateRefused(f"its chain does not verify: {str(exc)[:200]}") from None
         if self._crl is not None:
@@ -94,13 +99,36 @@ def _check_purpose(certificate: x509.Certificate) -> None:
         raise CertificateRefused("it is not for clients (extended key usage)")
 
 
+def _check_key(certificate: x509.Certificate) -> None:
+    key = certificate.public_key()
+    if isinstance(key, RSAPublicKey) and key.key_size < MIN_RSA:
+        raise CertificateRefused(f"its key has fewer than {MIN_RSA} bits")
+
+
+def _check_authorities(path: Path | None, found: Sequence[x509.Certificate]) -> None:
+    """Refuse what is no authority: the library would believe it as it stands, and no list could revoke it."""
+    for each in found:
+        try:
+            is_authority = each.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+        except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+            is_authority = False
+        if not is_authority:
+            raise ConfigurationError(
+                f"{path}: {each.subject.rfc4514_string()[:200]} is no authority (basic constraints). "
+                "Give the certificate of whoever signed it; `rules` say which of theirs count."
+            )
+
+
 def _is_current(found: x509.CertificateRevocationList, issuer: x509.Certificate, now: datetime) -> bool:
     end = found.next_update_utc
     if found.issuer != issuer.subject or found.last_update_utc > now or end is None or end < now:
         return False
     try:
+        if any(each.critical for each in found.extensions):
+            # Of some of its certificates only (RFC 5280 §5.2.4, §5.2.5): who is not in it may be revoked all the same.
+            return False
         return found.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]
-    except (InvalidSignature, TypeError, ValueError, UnsupportedAlgorithm):
+    except (InvalidSignature, TypeError, ValueError, UnsupportedAlgorithm, x509.DuplicateExtension):
         return False
 
 

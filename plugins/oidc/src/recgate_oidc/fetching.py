@@ -113,8 +113,10 @@ class Fetcher:
         except trio.TooSlowError:
             raise ProviderFailed(f"{_shown(url)} does not answer within {FETCH_TIMEOUT:.0f} s") from None
         except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, ssl.SSLError, OSError) as exc:
-            # Only the type and the library's own words about the connection: no header of ours is in them.
-            raise ProviderFailed(f"{_shown(url)} cannot be asked: {type(exc).__name__}: {exc}") from None
+            # Why there is no connection is worth saying. What is said of a message may quote it: a header of ours, with
+            # the token in it, or whatever the provider sends back.
+            words = f": {exc}" if isinstance(exc, (httpx2.ConnectError, OSError)) else ""
+            raise ProviderFailed(f"{_shown(url)} cannot be asked: {type(exc).__name__}{words}") from None
 
 
 async def _body(url: str, response: httpx2.Response) -> bytes:

@@ -22,6 +22,9 @@ __all__ = ["Userinfo", "bearer"]
 
 KEEP: Final = 5.0  # seconds: several connections of one person within a moment are one question
 SPARE: Final = 60.0  # seconds before its end at which the gateway's own token is replaced
+_TOKEN: Final = re.compile(
+    r"[!-~]{1,16384}\Z"
+)  # what fits into a header (RFC 6750 §2.1 has even fewer characters)
 _PLACE: Final = re.compile(r"\{([a-z_]{1,32})\}")
 
 
@@ -115,7 +118,7 @@ class Userinfo:
         hosts = wanted.hosts or (urlsplit(self._settings.issuer).netloc,)
         if not is_usable_url(endpoint, loopback=False) or urlsplit(endpoint).netloc not in hosts:
             raise TokenRefused("its groups are at a host that `distributed.hosts` does not name")
-        if not access.isascii() or not access.isprintable():
+        if access and not _TOKEN.match(access):
             raise TokenRefused("its groups are behind a token that is none")
         reply = await self._fetcher.get(
             endpoint, bearer(Secret(access)) if access else None, accept="application/jwt"
@@ -165,7 +168,7 @@ class _OwnToken:
             form = {"grant_type": "client_credentials", "scope": scope}
             answer = (await self._fetcher.post(endpoint, form, client_authorization(self._settings))).json()
             token, life = answer.get("access_token"), answer.get("expires_in", 0)
-            if not isinstance(token, str) or not token.isascii() or not token.isprintable():
+            if not isinstance(token, str) or not _TOKEN.match(token):
                 raise ProviderFailed("the token endpoint gives the gateway no token of its own")
             seconds = life if isinstance(life, int) and not isinstance(life, bool) else 0
             made = bearer(Secret(token))
