@@ -237,7 +237,10 @@ async def test_a_proven_principal_is_asked_after_again(provider, tmp_path):
     proven = await source.proven(Secret(provider.signed(access_claims(provider))))
 
     assert proven is not None
-    assert (await source.again(proven)).groups == {"sre"}
+    assert proven.principal.groups == {"sre"}
+    # At once: what was said a moment ago is what is asked after.
+    provider.fail("/me", times=1, status=200, body={"sub": "alice", "groups": ["dev"]})
+    assert (await source.again(proven)).groups == {"dev"}
 
 
 # -- fetching ----------------------------------------------------------------------------------------------

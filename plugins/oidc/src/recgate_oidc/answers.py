@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -39,16 +40,20 @@ class Answers(Generic[T]):
         self._kept: OrderedDict[str, tuple[float, T]] = OrderedDict()
         self._asked: dict[str, _Asked[T]] = {}
 
-    async def get(self, token: Secret, ask: Callable[[], Awaitable[T]]) -> T:
-        """Give the answer about a token. When a task that asks is cancelled, the next who waits asks again."""
+    async def get(self, token: Secret, ask: Callable[[], Awaitable[T]], *, anew: bool = False) -> T:
+        """Give the answer about a token, with `anew` no earlier one than the next.
+
+        When a task that asks is cancelled, the next who waits asks again.
+        """
         key = fingerprint(token)
         asked = self._asked.setdefault(key, _Asked())
         asked.waiting += 1
+        since = trio.current_time() if anew else -math.inf  # what others ask meanwhile is new enough
         try:
             async with asked.lock:
                 now = trio.current_time()
                 found = self._kept.get(key)
-                if found is not None and now - found[0] < self._keep:
+                if found is not None and now - found[0] < self._keep and found[0] >= since:
                     return found[1]
                 answer = await ask()
                 # Counted from when it was asked: what happened since the provider looked is not in it.

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from recgate.errors import AuthenticationFailed
 from recgate.model import (
     BearerEvidence,
+    CertificateEvidence,
     ConnectionInfo,
     Evidence,
     LoginName,
@@ -18,7 +19,10 @@ from recgate.model import (
 )
 from recgate_oidc.errors import ProviderFailed, TokenBroken, TokenRefused
 from recgate_oidc.jose import looks_cut, take_apart
+from recgate_oidc.logins import looks_like_token
+from recgate_oidc.signins import AWAY, SignIns
 from recgate_oidc.source import Proven, Source
+from recgate_oidc.standing import CREDENTIAL
 
 __all__ = ["CUT", "Expiry", "Liveness", "OidcAuthenticator"]
 
@@ -54,9 +58,17 @@ class Expiry:
 class OidcAuthenticator:
     """The authenticator of one `oidc:` entry. What it cannot have issued it leaves to the next source."""
 
-    def __init__(self, source: Source, liveness: Liveness | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        liveness: Liveness | None = None,
+        signins: SignIns | None = None,
+        kept: object = None,
+    ) -> None:
         self.source = source
+        self.signins = signins
         self._liveness = liveness or Expiry()
+        self._kept = kept  # lives as long as this does
 
     @property
     def name(self) -> str:
@@ -73,7 +85,11 @@ class OidcAuthenticator:
         """
         match evidence:
             case PasswordEvidence(token) | BearerEvidence(token):
-                return await self._by_token(token)
+                if not looks_like_token(token):
+                    return await self._by_token(token)
+                return None if self.signins is None else await self.signins.by_token(token)
+            case CertificateEvidence(blob) if self.signins is not None:
+                return await self.signins.by_certificate(blob)
             case _:
                 return None
 
@@ -91,7 +107,7 @@ class OidcAuthenticator:
         except ProviderFailed as exc:
             raise AuthenticationFailed(
                 f"{self.name}: {exc}",
-                tell="The identity provider cannot be asked at the moment; try again later.",
+                tell=AWAY,
             ) from exc
         if proven is None:
             return None
@@ -103,7 +119,9 @@ class OidcAuthenticator:
         return None
 
     async def current(self, principal: Principal) -> Principal | None:
-        """Give the principal as it stands now; None when its token has expired or was taken back."""
+        """Give the principal as it stands now; None when its token or sign-in has expired or was taken back."""
+        if self.signins is not None and principal.credential_id.startswith(CREDENTIAL):
+            return await self.signins.standing.current(principal)
         return await self._liveness.current(principal)
 
 

@@ -14,7 +14,7 @@ from recgate_oidc.errors import TokenRefused
 from recgate_oidc.settings import ClaimPath, OidcSettings, claim_path
 from recgate_oidc.tokens import moment
 
-__all__ = ["found_at", "group_list", "group_names", "prefixed_name", "sign_in_facts", "user_name"]
+__all__ = ["called", "found_at", "group_list", "group_names", "prefixed_name", "sign_in_facts", "user_name"]
 
 MAX_NAME: Final = 512  # characters of a user's or a group's name, its prefix included
 MAX_GROUPS: Final = 2_000  # of one user, before mapping; beyond it a provider should send fewer
@@ -55,6 +55,11 @@ def user_name(claims: Mapping[str, object], settings: OidcSettings, foreign: Ite
     if any(value == rule.user for rule in settings.machines):
         raise TokenRefused("its user is called like a program of `machines`")
     return prefixed_name(value if mapped is None else mapped, settings, foreign)
+
+
+def called(value: str, settings: OidcSettings) -> str:
+    """Give what the user with this `user_claim` would be called. Checks nothing."""
+    return settings.prefix + settings.users_map.get(value, value)
 
 
 def prefixed_name(value: str, settings: OidcSettings, foreign: Iterable[str]) -> str:

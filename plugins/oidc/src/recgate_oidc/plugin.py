@@ -26,11 +26,10 @@ def recgate_settings() -> Iterable[SettingsModel]:
 def recgate_authenticators(config: Configuration) -> Iterable[Authenticator]:
     """Give an authenticator for each entry. None of them asks its provider anything yet."""
     from recgate.config import foreign_prefixes
-    from recgate_oidc.authenticator import OidcAuthenticator
-    from recgate_oidc.polling import Polling
-    from recgate_oidc.source import Source
+    from recgate.keys import GatewayKeys
+    from recgate_oidc.kept import Kept
 
     entries = [entry.options for entry in config.identity]
     settings = cast("tuple[OidcSettings, ...]", config.options_of("identity", "oidc"))
-    sources = [Source.of(each, foreign_prefixes(each, entries)) for each in settings]
-    return [OidcAuthenticator(each, Polling(each)) for each in sources]
+    kept = Kept.of(GatewayKeys.of(config))
+    return kept.authenticators([(each, foreign_prefixes(each, entries)) for each in settings])

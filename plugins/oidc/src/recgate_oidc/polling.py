@@ -20,7 +20,6 @@ from recgate_oidc.source import Proven, Source
 __all__ = ["Polling"]
 
 MAX_KEPT: Final = 20_000  # tokens that are asked after; the oldest go first, and their sessions end
-BELIEVED: Final = 30.0  # seconds that the last good answer counts while the provider fails
 
 
 @dataclass(slots=True)
@@ -52,7 +51,7 @@ class Polling:
         """Give the principal as the provider knows it now, asked at most every `poll` seconds.
 
         Raises:
-            ProviderFailed: it has not answered for `BELIEVED` seconds.
+            ProviderFailed: it has not answered for longer than its last answer counts.
         """
         kept = self._kept.get(principal.credential_id)
         if kept is None or _over(principal):
@@ -66,7 +65,7 @@ class Polling:
             self._kept.pop(principal.credential_id, None)
             return None
         except ProviderFailed:
-            if trio.current_time() - kept.asked < BELIEVED:
+            if trio.current_time() - kept.asked < self._source.settings.outage:
                 return kept.principal
             raise
         kept.principal, kept.asked = found, now

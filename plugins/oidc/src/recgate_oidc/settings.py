@@ -212,8 +212,28 @@ class OidcSettings(SourceSettings):
         description="whether tokens that no machine rule fits are people's; by default if there is no such rule",
     )
     poll: Annotated[Duration, Field(gt=0, le=30)] = Field(
-        default=20.0, description="how often userinfo or introspection is asked after somebody with a session"
+        default=15.0, description="how often userinfo or introspection is asked after somebody with a session"
     )
+
+    poll_by: Literal["userinfo", "refresh"] = Field(
+        default="userinfo",
+        description="what tells whether a sign-in stands; `refresh` where userinfo does not notice a revocation",
+    )
+    outage: Annotated[Duration, Field(ge=0, le=3_600)] = Field(
+        default=30.0, description="how long the last good answer counts while the provider does not answer"
+    )
+    login_ttl: Annotated[Duration, Field(ge=60, le=30 * 86_400)] = Field(
+        default=12 * 3_600.0,
+        description="how long a sign-in lasts at most; without a refresh token it ends with the access token",
+    )
+    certificate_ttl: Annotated[Duration, Field(ge=60, le=86_400)] = Field(
+        default=3_600.0, description="how long an SSH certificate of a sign-in can be used to log in"
+    )
+
+    @property
+    def signs_in(self) -> bool:
+        """Whether people can sign in with it here: `recgate login`, or the code in a terminal."""
+        return bool(self.client_id) and self.takes_people
 
     @property
     def takes_people(self) -> bool:

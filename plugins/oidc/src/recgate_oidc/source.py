@@ -103,7 +103,7 @@ class Source:
             await self._asked_after(proven.token)
         if proven.principal.method == "machine":
             return proven.principal
-        groups = await self.userinfo.groups(claims, proven.token)
+        groups = await self.userinfo.groups(claims, proven.token, anew=True)
         return replace(proven.principal, groups=group_names(groups, self.settings, self.foreign))
 
     async def _whom(self, claims: Mapping[str, object], token: Secret, *, opaque: bool) -> Proven:

@@ -44,16 +44,20 @@ class Userinfo:
         self._answers: Answers[Mapping[str, object]] = Answers(KEEP)
         self._own = _OwnToken(settings, provider, fetcher)
 
-    async def groups(self, claims: Mapping[str, object], token: Secret | None) -> tuple[str, ...]:
+    async def groups(
+        self, claims: Mapping[str, object], token: Secret | None, *, anew: bool = False
+    ) -> tuple[str, ...]:
         """Give the groups of whom `claims` are about, as the provider calls them.
 
         Args:
             claims: verified ones.
             token: the access token that they came with or by, where there is one.
+            anew: whether an answer of a moment ago is too old.
         """
         settings = self._settings
         if settings.groups_from == "userinfo":
-            return group_list(found_at(await self.claims(subject_of(claims), token), settings.groups_claim))
+            said = await self.claims(subject_of(claims), token, anew=anew)
+            return group_list(found_at(said, settings.groups_claim))
         value = found_at(claims, settings.groups_claim)
         if value is not None or not self._elsewhere(claims):
             return group_list(value)
@@ -67,11 +71,11 @@ class Userinfo:
             return await self._from_graph(settings.distributed, settings.distributed.endpoint, claims)
         return group_list(await self._from_source(settings.distributed, claims))
 
-    async def claims(self, subject: str, token: Secret | None) -> Mapping[str, object]:
+    async def claims(self, subject: str, token: Secret | None, *, anew: bool = False) -> Mapping[str, object]:
         """Give what the userinfo endpoint says of `subject`."""
         if token is None:
             raise TokenRefused("there is no access token to ask the userinfo endpoint with")
-        found = await self._answers.get(token, lambda: self._ask(token, subject))
+        found = await self._answers.get(token, lambda: self._ask(token, subject), anew=anew)
         if found.get("sub") != subject:
             # Core §5.3.2: or else the claims of somebody else's token would count.
             raise TokenRefused("the userinfo endpoint speaks of somebody else")
