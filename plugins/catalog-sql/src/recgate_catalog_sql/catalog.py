@@ -6,7 +6,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -23,6 +23,10 @@ BUSY_MS: Final = 15_000  # another process's transaction is one row; this is far
 BUSY_PAUSE: Final = 0.01  # seconds before trying again where SQLite does not wait by itself
 MAX_PAGE: Final = 10_000  # rows of one answer; callers page with `before`
 COLUMNS: Final = tuple(field.name for field in fields(SessionRow))
+
+# Made once: to word a statement takes SQLAlchemy longer than SQLite takes to carry it out.
+_INSERT: Final = sessions.insert()
+_UPDATE: Final = sessions.update().where(sessions.c.id == sa.bindparam("session"))
 
 
 class SqlCatalog:
@@ -43,25 +47,29 @@ class SqlCatalog:
 
     def put(self, row: SessionRow) -> None:
         """Insert or replace the row of a session. Raises `RecgateError` when the database cannot."""
-        values: dict[str, object] = {**asdict(row), "groups": json.dumps(row.groups)}
+        values: dict[str, object] = {name: getattr(row, name) for name in COLUMNS}
+        values["groups"] = json.dumps(row.groups)
         try:
-            # UPDATE first: in SQLite a transaction that began by reading cannot always become a writing one.
-            if not self._update(row.id, values):
-                self._insert(row.id, values)
+            # A live session is new and another one is known, so that what is usual is one transaction.
+            new = row.status == "live"
+            for step in (self._insert, self._update) if new else (self._update, self._insert, self._update):
+                if step(values):
+                    break
         except errors.SQLAlchemyError as exc:
             raise self._failed(exc) from exc
 
-    def _update(self, session: str, values: Mapping[str, object]) -> bool:
+    def _update(self, values: Mapping[str, object]) -> bool:
         with self._engine.begin() as connection:
-            done = connection.execute(sessions.update().where(sessions.c.id == session).values(values))
-            return done.rowcount > 0
+            return connection.execute(_UPDATE, {"session": values["id"], **values}).rowcount > 0
 
-    def _insert(self, session: str, values: Mapping[str, object]) -> None:
+    def _insert(self, values: Mapping[str, object]) -> bool:
+        """Insert; False if it is there, which another process may have seen to since we looked."""
         try:
             with self._engine.begin() as connection:
-                connection.execute(sessions.insert().values(values))
+                connection.execute(_INSERT, values)
         except errors.IntegrityError:
-            self._update(session, values)  # another process inserted it in between
+            return False
+        return True
 
     def get(self, session: str) -> SessionRow | None:
         """Give one row."""
