@@ -213,6 +213,17 @@ def test_targets_are_those_that_are_open(gate: Gate) -> None:
     assert [row["name"] for row in rows] == ["prod-db", "prod-web"]
 
 
+def test_whoami_says_whose_the_token_is(gate: Gate) -> None:
+    done = gate.client("whoami", "--json")
+    assert done.returncode == 0, done.stderr
+    row = json.loads(done.stdout)
+    assert (row["user"], row["groups"], row["gateway"]) == ("alice", ["ops"], "gate-test")
+    assert b"groups     ops\n" in gate.client("whoami").stdout
+    done = gate.client("login")
+    assert done.returncode == 2
+    assert b"RECGATE_TOKEN" in done.stderr
+
+
 @pytest.mark.parametrize("target", ["secret-db", "no-such-target"])
 def test_a_target_that_is_not_open_is_a_no(gate: Gate, target: str) -> None:
     for words in (["connect", target], ["connect", "--stdio", target]):

@@ -63,12 +63,16 @@ class KnownGateway:
 
 @dataclass(frozen=True, slots=True)
 class StoredToken:
-    """What signs in at a gateway. `expires` is wall-clock seconds, or None; `refresh` what renews it, if anything."""
+    """What signs in at a gateway. `expires` is wall-clock seconds, or None; `refresh` what renews it, if anything.
+
+    `source` is the identity source that it was signed in by, which the next sign-in takes again.
+    """
 
     token: Secret = field(repr=False)
     expires: float | None = None
     user: str = ""
     refresh: Secret | None = field(default=None, repr=False)
+    source: str = ""
 
     def stands(self, now: float) -> bool:
         """Whether it has not expired."""
@@ -190,6 +194,7 @@ class ClientHome:
             float(expires) if isinstance(expires, (int, float)) else None,
             str(row.get("user", "")),
             Secret(refresh) if isinstance(refresh, str) else None,
+            str(row.get("source", "")),
         )
 
     def keep_token(self, url: str, token: StoredToken) -> None:
@@ -198,6 +203,7 @@ class ClientHome:
             "token": token.token.reveal().decode(),
             "expires": token.expires,
             "user": token.user,
+            "source": token.source,
         }
         if token.refresh is not None:
             row["refresh"] = token.refresh.reveal().decode()

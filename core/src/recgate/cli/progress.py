@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from typing import Final, TextIO, cast
 
 from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.status import Status
 
-__all__ = ["counted"]
+__all__ = ["counted", "waiting"]
 
 INTERVAL: Final = 0.2  # seconds between two looks of the person
 
@@ -44,3 +45,16 @@ def counted(out: TextIO) -> Generator[TextIO]:
         return
     with console.status("writing") as status:
         yield cast("TextIO", _Counted(out, status))
+
+
+@contextmanager
+def waiting(what: str) -> Generator[None]:
+    """Say on a terminal that something is waited for, and for how long already."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        progress.add_task(what, total=None)
+        yield

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncGenerator, Callable, Sequence
+import ssl
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -19,7 +20,7 @@ from recgate.cli.home import ClientHome, KnownGateway
 from recgate.config.files import find
 from recgate.errors import RecgateError
 from recgate.keys.files import make_private_directory, write_atomically
-from recgate.model import TARGET_NAME
+from recgate.model import TARGET_NAME, Secret
 from recgate.websocketclient import ClientMessages, UpgradeRefused, gateway_context, open_messages
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "Denied",
     "RemoteGateway",
     "RemoteTarget",
+    "Unproven",
+    "Unreachable",
     "checked_target",
     "gateway_options",
     "is_client",
@@ -35,6 +38,7 @@ __all__ = [
 PATIENCE: Final = 20.0  # seconds for an answer of the API
 MAX_ANSWER: Final = 8 << 20  # bytes of an answer: ten thousand targets
 PUBLIC: Final = 0o644
+FINE: Final = frozenset({HTTPStatus.OK, HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT})
 # What goes into a known_hosts file must be one word of one line, whoever says it.
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
 _KEY: Final = re.compile(r"ssh-[a-z0-9-]{1,32} [A-Za-z0-9+/=]{16,1024}(?= |\Z)")
@@ -46,12 +50,29 @@ class Denied(RecgateError):
     """The gateway's answer is no. Its words are its own."""
 
 
+class Unreachable(RecgateError):
+    """The gateway did not answer: it is away, or the way to it is."""
+
+
+class Unproven(RecgateError):
+    """Whatever answers there did not prove that it is the gateway. `reason` is OpenSSL's, `code` its number."""
+
+    def __init__(self, words: str, reason: str, code: int) -> None:
+        super().__init__(words)
+        self.reason = reason
+        self.code = code
+
+
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a gateway says of itself: its name, and the key of its SSH host authority (`ssh-ed25519 AAAA…`)."""
+    """What a gateway says of itself: its name, the key of its SSH host authority (`ssh-ed25519 AAAA…`), and `login`.
+
+    `login`, the ways to sign in, is as it was sent: who uses an entry checks it.
+    """
 
     name: str
     ssh_host_ca: str
+    login: tuple[Mapping[str, object], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +139,16 @@ class RemoteGateway:
         name, key = str(said.get("name", "")), _KEY.match(str(said.get("ssh_host_ca", "")))
         if not _NAME.match(name) or key is None:
             raise RecgateError(f"{self.known.url} does not answer as a recgate gateway does")
-        return About(name, key[0])
+        ways = said.get("login")
+        return About(
+            name,
+            key[0],
+            tuple(cast("dict[str, object]", each) for each in _list(ways) if isinstance(each, dict)),
+        )
+
+    async def whoami(self) -> dict[str, object]:
+        """Ask whom the token proves, as the API says it."""
+        return await self._get("/api/v1/whoami")
 
     async def targets(self) -> list[RemoteTarget]:
         """List what may be opened."""
@@ -156,39 +186,69 @@ class RemoteGateway:
 
     # -- requests ----------------------------------------------------------------------------------------
 
+    async def ask(
+        self, path: str, body: Mapping[str, object] | None = None, *, token: Secret | None = None
+    ) -> tuple[int, dict[str, object]]:
+        """Send a request, a POST if there is a body; gives the status, which is 200, 202 or 204, and what was said.
+
+        Args:
+            path: below the gateway's address.
+            body: JSON data; an empty one is a POST as well.
+            token: what it is signed in by; nobody is signed in without one.
+        """
+        signed_in = token is not None
+        headers = [(b"authorization", b"Bearer " + token.reveal())] if token is not None else []
+        content = None
+        if body is not None:
+            content = json.dumps(body).encode()
+            headers.append((b"content-type", b"application/json"))
+        status, sent = await self._exchange(path, headers, content)
+        said = _object(sent)
+        if status not in FINE:
+            words = str(said.get("detail", ""))[:500] or f"answered with status {status}"
+            raise self._refusal(status, words, signed_in=signed_in)
+        return status, said
+
     def _authorization(self) -> tuple[bytes, bytes]:
         return b"authorization", b"Bearer " + self._home.token(self.known.url).token.reveal()
 
     async def _get(self, path: str, *, signed_in: bool = True) -> dict[str, object]:
-        headers: Sequence[tuple[bytes, bytes]] = [self._authorization()] if signed_in else []
+        token = self._home.token(self.known.url).token if signed_in else None
+        return (await self.ask(path, token=token))[1]
+
+    async def _exchange(
+        self, path: str, headers: Sequence[tuple[bytes, bytes]], content: bytes | None
+    ) -> tuple[int, bytes]:
+        method, url = "GET" if content is None else "POST", self.known.url + path
         body = bytearray()
         try:
             # No proxy from the environment: tunnels take none either, and one that works alone misleads.
             async with (
                 httpx2.AsyncClient(verify=self._context, timeout=PATIENCE, trust_env=False) as client,
-                client.stream("GET", self.known.url + path, headers=list(headers)) as answer,
+                client.stream(method, url, headers=list(headers), content=content) as answer,
             ):
                 async for part in answer.aiter_bytes():
                     body += part
                     if len(body) > MAX_ANSWER:
-                        raise RecgateError(f"{self.known.url}{path}: answers without end")
+                        raise RecgateError(f"{url}: answers without end")
         except httpx2.HTTPError as exc:
-            raise RecgateError(f"{self.known.url}: {_why(exc)}") from None
-        try:
-            value: object = json.loads(body)
-        except ValueError:
-            value = None
-        said = cast("dict[str, object]", value) if isinstance(value, dict) else {}
-        if answer.status_code != HTTPStatus.OK:
-            words = str(said.get("detail", ""))[:500] or f"answered with status {answer.status_code}"
-            raise self._refusal(answer.status_code, words)
-        return said
+            raise _failure(self.known.url, exc) from None
+        return answer.status_code, bytes(body)
 
-    def _refusal(self, status: int, words: str) -> RecgateError:
+    def _refusal(self, status: int, words: str, *, signed_in: bool = True) -> RecgateError:
         url = self.known.url
-        if status == HTTPStatus.UNAUTHORIZED:
+        if status == HTTPStatus.UNAUTHORIZED and signed_in:
             return RecgateError(f"your sign-in at {url} has ended or was revoked: run `recgate login {url}`")
         return Denied(words) if status == HTTPStatus.FORBIDDEN else RecgateError(f"{url}: {words}")
+
+
+def _failure(url: str, exc: BaseException) -> RecgateError:
+    here: BaseException | None = exc
+    while here is not None:
+        if isinstance(here, ssl.SSLCertVerificationError):
+            return Unproven(f"{url}: {_why(exc)}", here.verify_message, here.verify_code)
+        here = here.__cause__ or here.__context__
+    return Unreachable(f"{url}: {_why(exc)}")
 
 
 def _why(exc: BaseException) -> str:
@@ -199,6 +259,18 @@ def _why(exc: BaseException) -> str:
             return str(here)
         here = here.__cause__ or here.__context__
     return type(exc).__name__
+
+
+def _object(body: bytes) -> dict[str, object]:
+    try:
+        value: object = json.loads(body)
+    except ValueError:
+        return {}
+    return cast("dict[str, object]", value) if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[object]:
+    return cast("list[object]", value) if isinstance(value, list) else []
 
 
 def _target(row: dict[str, object]) -> RemoteTarget:

@@ -12,6 +12,8 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "demo": ("recgate.cli.demo", "demo", "Start a gateway with real targets behind it, to try it out."),
     "export": ("recgate.cli.export", "export", "Write a recording as asciicast, csv or jsonl."),
     "kill": ("recgate.cli.watch", "kill", "End a live session."),
+    "login": ("recgate.cli.login", "login", "Sign in at a gateway, by its identity provider."),
+    "logout": ("recgate.cli.login", "logout", "End the sign-in, at the gateway and here."),
     "plugins": ("recgate.cli.plugins", "plugins", "Which plugins there are and what each provides."),
     "replay": ("recgate.cli.replay", "replay", "Play a recording in this terminal."),
     "search": ("recgate.cli.search", "search", "Search over all recordings."),
@@ -22,4 +24,9 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "targets": ("recgate.cli.targets", "targets", "What can be reached, and the line to type for each."),
     "verify": ("recgate.cli.verify", "verify", "Check recordings: complete, missing, altered, and where."),
     "watch": ("recgate.cli.watch", "watch", "Look into a live session."),
+    "whoami": (
+        "recgate.cli.whoami",
+        "whoami",
+        "Who you are at the gateway, until when, and what ends it sooner.",
+    ),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -10,9 +11,11 @@ import click
 import trio
 
 from recgate.cli.context import configuration, json_option, print_json, registry
+from recgate.cli.home import ClientHome
 from recgate.cli.livesocket import ask
 from recgate.cli.remote import RemoteGateway, gateway_options, is_client
 from recgate.cli.sshclient import host_block
+from recgate.cli.sshidentity import SshIdentity
 from recgate.errors import RecgateError
 from recgate.keys import GatewayKeys
 from recgate.model import Principal
@@ -81,13 +84,17 @@ def _remote(gateway: RemoteGateway, ca: Path | None, *, as_json: bool, as_ssh_co
     """Print what a gateway elsewhere says that this person may reach."""
     found = trio.run(gateway.targets)
     authority = gateway.ca_file()
+    identity = SshIdentity(ClientHome.of().directory, gateway.slug)
     if as_ssh_config:
         about = trio.run(gateway.about)
         blocks = [host_block(gateway, about, each.name, ca) for each in found if each.protocol == "ssh"]
         click.echo("\n".join(blocks), nl=False)
         found = [each for each in found if each.protocol == "ssh"]
     for each in found if not as_ssh_config else ():
-        line = neutralise(each.line.replace("{ca}", authority), lines=False)
+        line = each.line.replace("{ca}", authority)
+        if each.protocol == "ssh" and identity.stands(time.time()):
+            line = identity.in_line(line)
+        line = neutralise(line, lines=False)
         if as_json:
             row = {"name": each.name, "protocol": each.protocol, "labels": each.labels, "line": line}
             print_json({**row, "needs": each.needs})
