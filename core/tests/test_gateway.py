@@ -282,6 +282,18 @@ async def test_a_bad_file_keeps_the_old_configuration(tmp_path: Path) -> None:
         await (await home.opened()).aclose()
 
 
+async def test_who_remembers_live_sessions_is_told_at_a_reload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[object] = []
+    async with house(tmp_path) as home:
+        monkeypatch.setattr(
+            type(home.people), "inherit", lambda self, before: told.append(before), raising=False
+        )
+        home.gateway.reload()
+        assert told == [home.people]
+
+
 async def test_shutdown_says_farewell_and_seals(tmp_path: Path) -> None:
     async with house(tmp_path) as home:
         stream = await home.opened()

@@ -39,7 +39,7 @@ from recgate.metrics import (
 from recgate.metricspage import serve_metrics
 from recgate.model import ConnectionInfo, Voucher
 from recgate.plugins import Registry
-from recgate.providers import Service
+from recgate.providers import Inheriting, Service
 from recgate.pump import Pump
 from recgate.readiness import Readiness
 from recgate.recording.service import RecordingService
@@ -82,6 +82,7 @@ class Gateway:
         self._path = path
         self.keys = GatewayKeys.of(config)
         self.keys.prepare()
+        registry.complete()
         self.certificate = ServerCertificate(self.keys)
         self.guard = LoginGuard()
         self.cancel_guard = LoginGuard()
@@ -199,8 +200,13 @@ class Gateway:
                 "gateway.name and gateway.data_dir cannot change while running. Restart for that."
             )
         registry.bind(fresh)
+        registry.complete()
         keys = GatewayKeys.of(fresh)
         keys.prepare()
+        before = {each.name: each for each in self.registry.authenticators}
+        for each in registry.authenticators:
+            if isinstance(each, Inheriting) and each.name in before:
+                each.inherit(before[each.name])
         self.keys, self.certificate = keys, ServerCertificate(keys)
         waits = configuration.restart_needed(self.config, fresh)
         self._now = _Reloadable(fresh, registry)

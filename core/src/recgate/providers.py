@@ -31,6 +31,7 @@ __all__ = [
     "ClientAuthorities",
     "Directory",
     "Driver",
+    "Inheriting",
     "Interactive",
     "Lease",
     "Masker",
@@ -253,6 +254,19 @@ class Advertising(Protocol):
         """JSON data without secrets, one entry of `login` in `/.well-known/recgate`: source, issuer, client_id, scopes.
 
         Read for every such request, by anybody.
+        """
+        ...
+
+
+@runtime_checkable
+class Inheriting(Protocol):
+    """What an authenticator may offer besides: it remembers, in memory alone, what proved whom."""
+
+    def inherit(self, before: Authenticator) -> None:
+        """Take over what the authenticator of this name knew until the configuration was read anew.
+
+        Sessions go on: `current` then judges what proved them by the configuration of now. `before` stays as it is; it
+        may be another plugin's, of which there is nothing to take.
         """
         ...
 

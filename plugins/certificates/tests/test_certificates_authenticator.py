@@ -10,6 +10,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from recgate.config import load
 from recgate.errors import AuthenticationFailed, ConfigurationError, PluginError
+from recgate.gateway import Gateway
 from recgate.model import ConnectionInfo, LoginName, PasswordEvidence, Secret, TlsCertificateEvidence
 from recgate.plugins import Registry
 from recgate.providers import ClientAuthorities
@@ -258,6 +259,28 @@ async def test_a_principal_that_nobody_remembers_does_not_stand(make):
     assert await make().current(found) is None
 
 
+async def test_after_a_reload_a_certificate_stands_as_the_rules_of_now_say(make):
+    before = make()
+    found = await asked(before, ROOT.issue(uri(CI)))
+
+    after = make(rules=(CertificateRule(uri="spiffe://example.org/**", groups=("all",)),))
+    after.inherit(before)
+    assert (await after.current(found)).groups == {"all"}
+    after = make(rules=(CertificateRule(dns="*"),))
+    after.inherit(before)
+    assert await after.current(found) is None
+    assert (await before.current(found)).groups == {"ci"}
+
+
+async def test_a_certificate_that_is_asked_after_is_not_the_one_that_is_forgotten(make, monkeypatch):
+    monkeypatch.setattr("recgate_certificates.authenticator.MAX_KEPT", 2)
+    door = make()
+    found = await asked(door, ROOT.issue(uri(CI)))
+    for _ in range(4):
+        assert await door.current(found)
+        await asked(door, ROOT.issue(uri(CI)))
+
+
 def test_whose_certificates_clients_are_asked_for(make):
     assert isinstance(make(), ClientAuthorities)
     assert make().client_authorities.count("BEGIN CERTIFICATE") == 2
@@ -290,7 +313,7 @@ async def test_nobody_is_called_like_those_of_another_rule(make):
 def test_what_the_plugin_brings(tmp_path):
     (tmp_path / "ca.pem").write_bytes(pem(ROOT))
     file = tmp_path / "recgate.yaml"
-    text = "gateway: {name: g}\nidentity:\n  - certificates: {name: mesh, ca: ca.pem, rules: [{uri: 'spiffe://a/*'}]}\n"
+    text = "gateway: {name: g, data_dir: data}\nidentity:\n  - certificates: {name: mesh, ca: ca.pem, rules: [{uri: 'spiffe://a/*'}]}\n"
     file.write_text(text)
     registry = Registry()
     registry.bind(load(file, registry))
@@ -298,10 +321,18 @@ def test_what_the_plugin_brings(tmp_path):
     assert plugin.recgate_api == 1
 
     file.write_text(text.replace("ca.pem", "absent.pem"))
-    registry = Registry()
-    registry.bind(load(file, registry))
+    broken = Registry()
+    config = load(file, broken)
+    broken.bind(config)
     with pytest.raises(PluginError, match="no certificates"):
-        assert registry.authenticators
+        Gateway(config, broken, path=file)
+
+    file.write_text(text)
+    gateway = Gateway(load(file, registry), registry, path=file)
+    file.write_text(text.replace("ca.pem", "absent.pem"))
+    with pytest.raises(PluginError, match="no certificates"):
+        gateway.reload()
+    assert gateway.registry is registry
 
 
 @pytest.mark.parametrize("rule", ["{}", "{uri: a, dns: b}", "{user: x}", "{uri: ''}"])

@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 
 import pytest
+import trio
 
 from plugins.oidc.tests.issuing import access_claims, opaque_settings, source_for
 from recgate.model import Secret
@@ -105,6 +106,66 @@ async def test_who_is_not_remembered_does_not_stand(provider):
     _, alice = await begun(provider, source)
 
     assert await Polling(source).current(alice) is None
+
+
+async def test_after_a_reload_a_token_stands_as_the_settings_of_now_say(provider):
+    before, alice = await begun(provider, source_for(provider))
+    questions = len(provider.seen())
+
+    same = Polling(source_for(provider))
+    same.inherit(before)
+    assert await same.current(alice) == alice
+    assert len(provider.seen()) == questions
+
+    mapped = Polling(source_for(provider, groups_map={"sre": "ops"}, groups_only_mapped=True))
+    mapped.inherit(same)
+    found = await mapped.current(alice)
+    assert found is not None
+    assert found.groups == {"ops"}
+
+    for changed in ({"audience": "https://another.example"}, {"issuer": "https://another.example"}):
+        other = Polling(source_for(provider, **changed))
+        other.inherit(mapped)
+        assert await other.current(alice) is None
+    assert await mapped.current(alice) == found
+
+
+async def test_all_sessions_of_one_token_wait_for_one_answer(provider):
+    polling, alice = await begun(provider, distributed(provider, poll=0.2), by_reference(provider))
+    for fails in (False, True):
+        await trio.sleep(0.25)
+        provider.fail("/claims/alice" if fails else "", times=int(fails), status=503)
+        found = []
+
+        async def ask(found=found):
+            found.append(await polling.current(alice))
+
+        before = provider.seen().count("/claims/alice")
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(ask)
+        assert found == [alice] * 20
+        assert provider.seen().count("/claims/alice") - before == 1
+
+
+async def test_a_provider_that_hangs_for_a_moment_ends_nothing(provider, monkeypatch):
+    polling, alice = await begun(provider, distributed(provider), by_reference(provider))
+    monkeypatch.setattr("recgate_oidc.polling.ASK_TIMEOUT", 0.2)
+    provider.fail("/claims/alice", times=1, status=0)
+
+    with trio.fail_after(3):
+        assert await polling.current(alice) == alice
+
+
+async def test_a_token_that_is_asked_after_is_not_the_one_that_is_forgotten(provider, monkeypatch):
+    source = source_for(provider)
+    polling, alice = await begun(provider, source)
+    proven = await source.proven(Secret(provider.signed(access_claims(provider, jti="two"))))
+    assert proven is not None
+    monkeypatch.setattr("recgate_oidc.polling.MAX_KEPT", 3)
+    for n in range(10):
+        assert await polling.current(alice) == alice
+        polling.keep(replace(proven, principal=replace(proven.principal, credential_id=f"access:{n}")))
 
 
 async def test_tokens_that_are_over_are_forgotten_and_their_number_is_bounded(provider, monkeypatch):

@@ -226,6 +226,17 @@ class Registry:
         names = [name for name in self._bound().plugins if name in self.loaded]
         return [self.loaded[name] for name in [*names, *(n for n in self.loaded if n not in names)]]
 
+    def complete(self) -> None:
+        """Make now what would be made at the first login: what is wrong there refuses the start, or a reload.
+
+        Raises:
+            PluginError: a plugin cannot make what the configuration says.
+        """
+        assert self.authenticators is not None
+        assert self.vaults is not None
+        assert self.policies is not None
+        assert self.maskers is not None
+
     @cached_property
     def authenticators(self) -> list[Authenticator]:
         """In the order in which `identity:` names them."""

@@ -12,6 +12,7 @@ from cryptography import x509
 from recgate.errors import AuthenticationFailed
 from recgate.model import ConnectionInfo, Evidence, LoginName, Principal, ScramKeys, TlsCertificateEvidence
 from recgate.patterns import fits
+from recgate.providers import Authenticator
 from recgate_certificates.checking import Authorities, CertificateRefused
 from recgate_certificates.settings import CertificateRule, CertificateSettings
 
@@ -70,10 +71,16 @@ class CertificateAuthenticator:
         der = self._kept.get(principal.credential_id)
         if der is None:
             return None
+        self._kept.move_to_end(principal.credential_id)  # those without a session are forgotten before it
         try:
             return await trio.to_thread.run_sync(self._judged, der)
         except CertificateRefused:
             return None
+
+    def inherit(self, before: Authenticator) -> None:
+        """Take over the certificates of live sessions, which are judged by the rules of now."""
+        if isinstance(before, CertificateAuthenticator):
+            self._kept = before._kept.copy()
 
     def _judged(self, der: bytes) -> Principal | None:
         certificate = self._authorities.checked(der)

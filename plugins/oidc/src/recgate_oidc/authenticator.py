@@ -17,6 +17,7 @@ from recgate.model import (
     ScramKeys,
     Secret,
 )
+from recgate.providers import Authenticator
 from recgate_oidc.errors import ProviderFailed, TokenBroken, TokenRefused
 from recgate_oidc.jose import looks_cut, take_apart
 from recgate_oidc.logins import looks_like_token
@@ -43,6 +44,10 @@ class Liveness(Protocol):
         """Give the principal as it stands now, or None when it does not any more."""
         ...
 
+    def inherit(self, before: Liveness) -> None:
+        """Take over what was remembered until the configuration was read anew."""
+        ...
+
 
 class Expiry:
     """The least that can be known: a token stands until it expires."""
@@ -53,6 +58,9 @@ class Expiry:
     async def current(self, principal: Principal) -> Principal | None:
         """Give the principal back until it expires."""
         return None if principal.expires is not None and principal.expires <= time.time() else principal
+
+    def inherit(self, before: Liveness) -> None:
+        """There is nothing to take."""
 
 
 class OidcAuthenticator:
@@ -123,6 +131,11 @@ class OidcAuthenticator:
         if self.signins is not None and principal.credential_id.startswith(CREDENTIAL):
             return await self.signins.standing.current(principal)
         return await self._liveness.current(principal)
+
+    def inherit(self, before: Authenticator) -> None:
+        """Take over the tokens of live sessions, which are judged by the configuration of now."""
+        if isinstance(before, OidcAuthenticator):
+            self._liveness.inherit(before._liveness)
 
 
 def _lacks_a_part(token: Secret) -> bool:
