@@ -13,6 +13,7 @@ from recgate.gateway import Gateway
 from recgate.hookspecs import hookimpl
 from recgate.model import ConnectionInfo, TargetInfo
 from recgate.providers import Routes, Service, ServiceProvider, Way
+from recgate.session import Session
 
 __all__ = ["WAY", "recgate_routes", "recgate_services", "recgate_ways"]
 
@@ -51,8 +52,10 @@ class Roundabout:
 
     def __init__(self) -> None:
         self.closed = False
+        self.sessions: list[Session | None] = []
 
-    async def dial(self, target: TargetInfo) -> socket.socket:
+    async def dial(self, target: TargetInfo, session: Session | None) -> socket.socket:
+        self.sessions.append(session)
         if self.closed:
             raise UpstreamFailed(f"{target.name}: the roundabout is closed")
         stream = await trio.open_tcp_stream(target.host, target.port)

@@ -87,6 +87,24 @@ def test_the_configuration_may_be_named_anywhere(run, tmp_path, arguments):
     assert json.loads(run(*arguments).stdout)["gateway"] == "gate-2"
 
 
+def test_a_command_called_like_its_plugin_needs_no_configuration(run, tmp_path):
+    """Some commands are for machines without a gateway."""
+
+    @click.command()
+    def far() -> None:
+        click.echo("from afar")
+
+    @click.command()
+    def near() -> None:
+        click.echo("never")
+
+    extra = {"far": plugin("far", recgate_commands=[far, near])}
+    for text in (BASE, "nonsense: 1\n"):
+        (tmp_path / "recgate.yaml").write_text(text)
+        assert run("far", extra=extra).stdout == "from afar\n"
+        assert run("near", extra=extra).exit_code == 2, "installed is not enabled"
+
+
 def test_help_names_every_command_those_of_plugins_too(run):
     found = run("--help")
 

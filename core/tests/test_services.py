@@ -48,6 +48,7 @@ async def test_no_target_is_behind_a_service(tmp_path: Path) -> None:
 async def test_a_target_is_reached_by_its_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with house(tmp_path, EXTRA, target={"via": "roundabout"}) as home:
         await home.opened()
+        assert WAY.sessions[-1] in home.gateway.live.values(), "the way hears whom it is for"
         monkeypatch.setattr(WAY, "closed", True)
         assert b"prod: the roundabout is closed" in await rest(await home.login())
 

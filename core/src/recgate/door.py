@@ -301,10 +301,10 @@ class Door:
     async def dial(self) -> socket.socket:
         """Connect to the session's target; gives a non-blocking socket. Raises `UpstreamFailed`."""
         assert self.session is not None
-        return await self.dial_for(self.session.target)
+        return await self.dial_for(self.session.target, self.session)
 
-    async def dial_for(self, info: TargetInfo) -> socket.socket:
-        """Connect to a target, by its way if it has one. Raises `UpstreamFailed`."""
+    async def dial_for(self, info: TargetInfo, session: Session | None = None) -> socket.socket:
+        """Connect to a target, by its way if it has one, which hears of the session. Raises `UpstreamFailed`."""
         limit = self.gateway.config.limits.dial_timeout
         way = self.gateway.ways.get(info.via) if info.via else None
         if info.via and way is None:
@@ -312,7 +312,7 @@ class Door:
         try:
             with trio.fail_after(limit):
                 if way is not None:
-                    return await way.dial(info)
+                    return await way.dial(info, session)
                 stream = await trio.open_tcp_stream(info.host, info.port)
         except trio.TooSlowError:
             raise UpstreamFailed(

@@ -8,6 +8,9 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 __all__ = [
+    "AGENTS",
+    "AGENT_DIALS",
+    "AGENT_STREAMS",
     "AUDIT_DROPPED",
     "AUDIT_FAILED",
     "BYTES",
@@ -62,6 +65,16 @@ AUDIT_DROPPED = Counter(
 )
 AUDIT_FAILED = Counter(
     "recgate_audit_failed", "Audit events an observer failed to take", ["observer"], registry=REGISTRY
+)
+AGENTS = Gauge("recgate_agents_connected", "Agents in private networks that are connected", registry=REGISTRY)
+AGENT_STREAMS = Gauge(
+    "recgate_agent_streams", "Connections to targets that agents carry now", registry=REGISTRY
+)
+AGENT_DIALS = Counter(
+    "recgate_agent_dials",
+    "What agents were asked to connect to, by how it went: connected, refused, unanswered, busy",
+    ["outcome"],
+    registry=REGISTRY,
 )
 
 

@@ -146,8 +146,11 @@ class Way(Protocol):
         """The word of `via:`."""
         ...
 
-    async def dial(self, target: TargetInfo) -> socket.socket:
+    async def dial(self, target: TargetInfo, session: Session | None) -> socket.socket:
         """Connect to a target; gives a non-blocking stream socket. Called within `limits.dial_timeout`.
+
+        `session` is the one that it is for, so that a way which is lost later can end it with the reason
+        (`session.end`), and hear of its end (`session.on_finish`). None is a short errand, such as a cancel request.
 
         Raises:
             UpstreamFailed: nothing leads there now; worded for the client.

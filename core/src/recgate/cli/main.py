@@ -10,7 +10,13 @@ from typing import Final
 import click
 
 from recgate import __version__
-from recgate.cli.context import config_option, registry, remember_file, with_config_option
+from recgate.cli.context import (
+    config_option,
+    registry,
+    remember_file,
+    unbound_registry,
+    with_config_option,
+)
 from recgate.cli.table import COMMANDS
 from recgate.errors import ConfigurationError, PluginError, RecgateError
 from recgate.transcript.neutral import neutralise
@@ -44,7 +50,9 @@ class RecgateGroup(click.Group):
             command = getattr(import_module(module), attribute)
             assert isinstance(command, click.Command), f"{module}.{attribute}"
             return with_config_option(command)
-        return self._plugin_commands(ctx, tolerant=False).get(cmd_name)
+        by_name = self._called_like_its_plugin(ctx, cmd_name)
+        found = self._plugin_commands(ctx, tolerant=by_name is not None).get(cmd_name)
+        return found or by_name
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -72,6 +80,19 @@ class RecgateGroup(click.Group):
             if ours is None or rest is not None:
                 raise
             raise Failure("\n".join(dict.fromkeys(_messages(ours)))) from group
+
+    def _called_like_its_plugin(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Give the command that an installed plugin of this name brings under its own name.
+
+        Who types it has named the plugin, as a configuration would: some commands are for machines without one.
+        """
+        with ctx.scope(cleanup=False):
+            apart = unbound_registry().alone()
+        if name not in apart.candidates:
+            return None
+        apart.load([name])
+        found = [command for _, command in apart.commands() if command.name == name]
+        return with_config_option(found[0]) if found else None
 
     def _plugin_commands(self, ctx: click.Context, *, tolerant: bool) -> dict[str, click.Command]:
         found: dict[str, click.Command] = {}

@@ -142,7 +142,14 @@ class _Connection:
         self._upgraded = False
         self._reading = trio.CancelScope()
         self._cancelled = False
-        state = ConnectionState({"connection": connection, "admitted": admitted, "upgraded": self._upgrade})
+        state = ConnectionState(
+            {
+                "connection": connection,
+                "admitted": admitted,
+                "upgraded": self._upgrade,
+                "drop": self._drop,  # for applications whose peer takes nothing any more
+            }
+        )
         host, _, port = connection.peer.rpartition(":")
         protocol = _H2 if stream.selected_alpn_protocol() == "h2" else _H11
         self._protocol = cast("Any", protocol)(

@@ -1,0 +1,1 @@
+"""Agents inside private networks: they dial out to the gateway, which reaches targets through them."""
