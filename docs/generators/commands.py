@@ -18,6 +18,8 @@ from recgate.cli import main
 __all__ = ["command_paths", "commands_page"]
 
 WIDTH: Final = 100
+# Commands that are called like the plugin that brings them: whoever types one has named the plugin.
+BY_NAME: Final = ("agent",)
 
 
 @contextmanager
@@ -49,7 +51,7 @@ def command_paths() -> list[tuple[str, ...]]:
 
 def _below(group: click.Group, context: click.Context, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     with context:
-        for name in sorted(group.list_commands(context)):
+        for name in sorted({*group.list_commands(context), *(BY_NAME if not path else ())}):
             command = group.get_command(context, name)
             if command is None or command.hidden:
                 continue
@@ -68,7 +70,8 @@ def commands_page() -> str:
     introduction = """
 This is what `--help` prints. Exit status: 0 done; 1 the answer is no (nothing found, does not verify,
 denied); 2 used wrongly, or it could not be done (see [](errors.md)). Commands of plugins are there when the
-configuration enables their plugin: those of `local` and `sealed` are by default.
+configuration enables their plugin: those of `local` and `sealed` are by default. `recgate agent` is there
+wherever `recgate-agent` is installed, since it runs on machines that have no configuration.
 """
     return page("Commands", introduction, *parts)
 
