@@ -40,7 +40,7 @@ PATIENCE = 15
 @asynccontextmanager
 async def site(tmp_path: Path, **changes: object) -> AsyncIterator[House]:
     """A gateway whose one target is reached by agents."""
-    async with house(tmp_path, listeners=LISTENERS, target={"via": "agent"}, **changes) as home:
+    async with house(tmp_path, listeners=LISTENERS, target={"via": "agent"}, **changes) as home:  # type: ignore[arg-type]
         yield home
 
 
