@@ -2,7 +2,7 @@
 
 import pytest
 
-from recgate.config.identity import SourceSettings, collisions, foreign_prefixes
+from recgate.config.identity import SourceSettings, collisions, foreign_prefixes, merged_groups
 from recgate.config.values import Settings
 
 
@@ -53,6 +53,31 @@ def test_what_can_be_told_apart(entries):
 )
 def test_what_cannot(entries, wrong):
     assert found(*entries) == wrong
+
+
+class Groups(SourceSettings):
+    """A source whose provider says which groups people are in."""
+
+    @property
+    def brings_groups(self):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("entries", "noted"),
+    [
+        ([Groups(name="corp"), Plain()], [0]),
+        ([Plain(), Groups(name="corp")], [1]),
+        ([Groups(name="corp", prefix="corp:"), Plain()], []),
+        ([source("corp"), Plain()], []),
+        ([Groups(name="corp")], []),
+    ],
+)
+def test_groups_of_two_sources_that_are_one_group_are_worth_a_note(entries, noted):
+    found = list(merged_groups([("local", each) for each in entries]))
+
+    assert [n for n, _ in found] == noted
+    assert all("corp has no prefix" in what and "(local)" in what for _, what in found)
 
 
 def test_prefixes_of_others():

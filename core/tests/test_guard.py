@@ -69,6 +69,19 @@ def test_success_forgets_the_address() -> None:
     assert guard.wait("10.0.0.1", "alice", 0.0) == 0
 
 
+def test_threat_7_many_addresses_of_one_attacker_are_one() -> None:
+    guard = LoginGuard()
+    for n in range(FREE_ATTEMPTS + 1):
+        guard.failed(f"2001:db8:1:2::{n:x}", "alice", 0.0)
+        guard.failed(f"{'::ffff:' * (n % 2)}192.0.2.1", "alice", 0.0)
+    assert guard.wait("2001:db8:1:2:ffff::1", "alice", 0.0) > 0
+    assert guard.wait("::ffff:192.0.2.1", "alice", 0.0) > 0
+    assert guard.wait("192.0.2.1", "alice", 0.0) > 0
+    assert guard.wait("2001:db8:1:3::1", "alice", 0.0) == 0, "a neighbour is somebody else"
+    guard.succeeded("2001:db8:1:2::7", "alice", 0.0)
+    assert guard.wait("2001:db8:1:2::1", "alice", 0.0) == 0
+
+
 def test_memory_is_bounded() -> None:
     guard = LoginGuard()
     for n in range(MAX_TRACKED + 50):

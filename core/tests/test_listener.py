@@ -13,8 +13,8 @@ from recgate.config.values import parse_bind
 from recgate.listener import Listener
 
 
-def settings(**changes) -> ListenerSettings:
-    bind = parse_bind("127.0.0.1:0")
+def settings(at: str = "127.0.0.1:0", **changes) -> ListenerSettings:
+    bind = parse_bind(at)
     return ListenerSettings("line", bind.host, bind.port, "off", MetricsOptions(), **changes)
 
 
@@ -105,6 +105,37 @@ async def test_threat_11_a_proxy_header_counts_from_trusted_addresses_only() -> 
                     await kept.arrived.wait()
             nursery.cancel_scope.cancel()
         assert kept.peers[0].startswith(expected)
+
+
+async def test_an_ipv4_client_of_an_ipv6_socket_is_who_it_is_elsewhere() -> None:
+    for trusted, expected in (((), "127.0.0.1:"), (("127.0.0.0/8",), "10.1.2.3:8080")):
+        kept = Kept()
+        listener = Listener(settings("[::]:0", proxy_protocol_from=trusted), kept)
+        _, port = await listener.bind()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listener.run)
+            with socket.create_connection(("127.0.0.1", port)) as sock:
+                sock.send(b"PROXY TCP6 ::ffff:10.1.2.3 ::1 8080 22\r\n")
+                with trio.fail_after(5):
+                    await kept.arrived.wait()
+            nursery.cancel_scope.cancel()
+        assert kept.peers[0].startswith(expected)
+
+
+async def test_threat_12_the_addresses_of_one_attacker_are_one() -> None:
+    kept = Kept()
+    listener = Listener(settings(max_connections=4), kept)
+    await listener.bind()
+    async with trio.open_nursery() as nursery:
+        socks = [socket.socket() for _ in range(4)]
+        for n, sock in enumerate(socks):
+            listener._admit(nursery, sock, f"2001:db8:1:2::{n}", 5)
+        await trio.testing.wait_all_tasks_blocked()
+        assert [each.fileno() >= 0 for each in socks] == [True, True, False, False]
+        kept.let_go.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert listener._arriving == {}
+    listener.socket.close()
 
 
 async def test_threat_12_a_peer_that_says_nothing_is_closed_at_its_deadline() -> None:

@@ -15,6 +15,7 @@ from recgate.proxyheader import MAX_V2, parse_proxy_header, read_proxy_header
 
 V2 = b"\r\n\r\n\x00\r\nQUIT\n"
 V2_TCP4 = V2 + b"\x21\x11\x00\x0c" + bytes([10, 1, 2, 3, 10, 0, 0, 1]) + b"\x1f\x90\x00\x16"
+V2_MAPPED = V2 + b"\x21\x21\x00\x24" + bytes(10) + b"\xff\xff\n\x01\x02\x03" + bytes(16) + b"\x1f\x90\x00\x16"
 V1 = b"PROXY TCP4 10.1.2.3 10.0.0.1 8080 22\r\n"
 
 
@@ -23,6 +24,8 @@ V1 = b"PROXY TCP4 10.1.2.3 10.0.0.1 8080 22\r\n"
     [
         (V1, "10.1.2.3:8080"),
         (b"PROXY TCP6 2001:db8::1 ::1 1 2\r\n", "2001:db8::1:1"),
+        (b"PROXY TCP6 ::ffff:10.1.2.3 ::1 1 2\r\n", "10.1.2.3:1"),
+        (V2_MAPPED, "10.1.2.3:8080"),
         (b"PROXY UNKNOWN\r\n", ""),
         (V2_TCP4, "10.1.2.3:8080"),
         (V2 + b"\x20\x00\x00\x00", ""),

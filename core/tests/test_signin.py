@@ -10,9 +10,17 @@ import pytest
 import trio
 
 from core.tests.test_gateway import House, house, rest, until
-from recgate.errors import AccessDenied, AuthenticationFailed
+from recgate.errors import AccessDenied, AuthenticationFailed, RecgateError
 from recgate.guard import FREE_ATTEMPTS
-from recgate.model import ConnectionInfo, LoginName, Principal, Voucher, VoucherEvidence
+from recgate.model import (
+    ConnectionInfo,
+    LoginName,
+    PasswordEvidence,
+    Principal,
+    Secret,
+    Voucher,
+    VoucherEvidence,
+)
 from recgate.providers import Challenge
 from recgate.signin import SignIn
 from recgate.testing.people import SharedSecret
@@ -102,6 +110,37 @@ async def test_client_authorities_are_those_of_every_source(tmp_path: Path, aski
             signing_in(home).client_authorities()
         asking.client_authorities = "PEM\n"
         assert signing_in(home).client_authorities() == "PEM\n"
+
+
+class Neighbours(SharedSecret):
+    """Another source, which knows its users."""
+
+    fails = False
+
+    async def lookup(self, name: str) -> Principal | None:
+        if self.fails:
+            raise RecgateError("the book is burnt")
+        return Principal(self.name, name, name) if name in self.people else None
+
+
+async def test_threat_5_nobody_comes_in_under_the_name_of_another_sources_user(tmp_path: Path) -> None:
+    alice = PasswordEvidence(Secret("alice:secret"))
+    async with house(tmp_path) as home:
+        neighbours = Neighbours(people={"alicia": frozenset()}, name="book")
+        home.gateway.registry.authenticators.append(neighbours)
+        assert (await signing_in(home).login("prod", alice)).principal.name == "alice"
+
+        neighbours.people["alice"] = frozenset()
+        with pytest.raises(
+            AuthenticationFailed, match=r"book has a user called alice as well.*`prefix:` of shared"
+        ):
+            await signing_in(home).login("prod", alice)
+        with pytest.raises(AuthenticationFailed, match="as well"):
+            await signing_in(home, voucher=Voucher(ALICE, "prod")).login("prod", VoucherEvidence())
+
+        neighbours.fails = True
+        with pytest.raises(AuthenticationFailed, match="cannot be asked"):
+            await signing_in(home).login("prod", alice)
 
 
 # -- tunnels -------------------------------------------------------------------------------------------------

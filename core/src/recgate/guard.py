@@ -2,7 +2,8 @@
 
 Failures from one address make that address wait, longer each time. Failures against one name from many addresses
 make only addresses wait that have failed themselves and never got in as that name, and never for long. An address
-that has not failed is always heard: no attacker elsewhere can keep its user out.
+that has not failed is always heard: no attacker elsewhere can keep its user out. What one customer of an IPv6 network
+has is one address.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
+
+from recgate.addresses import block_of
 
 __all__ = ["FREE_ATTEMPTS", "LoginGuard"]
 
@@ -39,7 +42,7 @@ class LoginGuard:
 
     def wait(self, address: str, name: str, now: float) -> float:
         """Seconds until an attempt from `address` as `name` is heard; 0 means now."""
-        wait = 0.0
+        wait, address = 0.0, block_of(address)
         record = self._fresh(self._addresses, address, now)
         if record is not None:
             wait = max(0.0, record.until - now)
@@ -62,6 +65,7 @@ class LoginGuard:
 
     def failed(self, address: str, name: str, now: float) -> None:
         """Remember a failed attempt."""
+        address = block_of(address)
         record = self._record(self._addresses, address, now)
         record.failures += 1
         record.last = now
@@ -75,6 +79,7 @@ class LoginGuard:
 
     def succeeded(self, address: str, name: str, now: float) -> None:
         """Forget an address's failures, and know it as one that got in as `name`."""
+        address = block_of(address)
         self._addresses.pop(address, None)
         if name in self._names:
             known = self._names[name].known

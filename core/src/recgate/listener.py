@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 import trio
 
+from recgate.addresses import block_of, plain
 from recgate.errors import RemoteProtocolError
 from recgate.metrics import CONNECTIONS, REFUSED
 from recgate.proxyheader import read_proxy_header
@@ -77,34 +78,35 @@ class Listener:
                             continue
                         raise
                     raw = socket.socket(fileno=sock.detach())
-                    self._admit(nursery, raw, str(address[0]), int(address[1]))
+                    self._admit(nursery, raw, plain(str(address[0])), int(address[1]))
 
     def _admit(self, nursery: trio.Nursery, sock: socket.socket, host: str, port: int) -> None:
         protocol, limit = self.settings.protocol, self.settings.max_connections
         CONNECTIONS.labels(protocol).inc()
         # A balancer's address stands for everybody behind it.
         own = limit if self._trusted(host) else max(1, int(limit * PER_ADDRESS))
-        if self._live >= limit or self._arriving.get(host, 0) >= own:
+        block = block_of(host)
+        if self._live >= limit or self._arriving.get(block, 0) >= own:
             why = "max_connections" if self._live >= limit else "per_address"
             REFUSED.labels(protocol, why).inc()
             log.warning("connection.refused", why=why, limit=limit, peer=host, listener=protocol)
             sock.close()
             return
         self._live += 1
-        self._arriving[host] = self._arriving.get(host, 0) + 1
+        self._arriving[block] = self._arriving.get(block, 0) + 1
         nursery.start_soon(self._connection, sock, host, port)
 
     def _admitted(self, host: str) -> Callable[[], None]:
         """Give the call that takes one connection of `host` out of those still arriving, once."""
-        counted = True
+        counted, block = True, block_of(host)
 
         def admitted() -> None:
             nonlocal counted
             if counted:
                 counted = False
-                self._arriving[host] -= 1
-                if not self._arriving[host]:
-                    del self._arriving[host]
+                self._arriving[block] -= 1
+                if not self._arriving[block]:
+                    del self._arriving[block]
 
         return admitted
 

@@ -11,6 +11,7 @@ from typing import Final
 
 import trio
 
+from recgate.addresses import plain
 from recgate.errors import RemoteProtocolError
 
 __all__ = ["parse_proxy_header", "read_proxy_header"]
@@ -77,7 +78,7 @@ def _address(host: str, port: str) -> str:
         raise RemoteProtocolError("no address in the PROXY header") from None
     if not port.isascii() or not port.isdigit() or int(port) > 65_535:
         raise RemoteProtocolError("no port in the PROXY header")
-    return f"{address}:{int(port)}"
+    return f"{plain(str(address))}:{int(port)}"
 
 
 def _parse_v2(data: bytes) -> tuple[int, str]:
@@ -98,4 +99,4 @@ def _parse_v2(data: bytes) -> tuple[int, str]:
         raise RemoteProtocolError("unsupported address family in the PROXY header")
     host = ipaddress.ip_address(data[16 : 16 + size])
     port = int.from_bytes(data[16 + 2 * size : 18 + 2 * size], "big")
-    return 16 + length, f"{host}:{port}"
+    return 16 + length, f"{plain(str(host))}:{port}"

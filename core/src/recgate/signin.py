@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from recgate.dispatch import first_answer
-from recgate.errors import AuthenticationFailed
+from recgate.errors import AuthenticationFailed, RecgateError
 from recgate.metrics import LOGINS
 from recgate.model import (
     BearerEvidence,
@@ -25,7 +25,7 @@ from recgate.model import (
     ScramKeys,
     VoucherEvidence,
 )
-from recgate.providers import Challenge, ClientAuthorities, Interactive
+from recgate.providers import Challenge, ClientAuthorities, Directory, Interactive
 from recgate.sansio.asks import LoggedIn
 
 if TYPE_CHECKING:
@@ -171,6 +171,8 @@ class SignIn:
                 principal = await ask()
             self._check(login, principal)
             assert principal is not None
+            with trio.fail_after(LOGIN_TIMEOUT):
+                await self._check_name(principal)
         except trio.TooSlowError:
             raise self._failed(login, "the identity source did not answer in time", "error") from None
         except AuthenticationFailed as exc:
@@ -191,6 +193,23 @@ class SignIn:
         voucher = self._connection.voucher
         if voucher is not None and login.target != voucher.target:
             raise AuthenticationFailed(f"the tunnel leads to {voucher.target}, and to no other target")
+
+    async def _check_name(self, principal: Principal) -> None:
+        """Refuse whoever is called like a user of another source: rules go by the name, and mean the other one."""
+        for each in self._gateway.registry.authenticators:
+            if each.name == principal.proven_by or not isinstance(each, Directory):
+                continue
+            try:
+                other = await each.lookup(principal.name)
+            except RecgateError as exc:
+                raise AuthenticationFailed(
+                    f"{each.name}: cannot be asked for users of this name: {exc}"
+                ) from exc
+            if other is not None:
+                raise AuthenticationFailed(
+                    f"{each.name} has a user called {principal.name} as well, whom rules would mean. Set `prefix:` of "
+                    f"{principal.proven_by}, or remove the one of {each.name}."
+                )
 
     def _failed(self, login: LoginName, reason: str, outcome: str, *, tell: str = "") -> AuthenticationFailed:
         LOGINS.labels(self._connection.protocol, outcome).inc()

@@ -1,15 +1,20 @@
 """What the configuration may say of a provider, and what is refused before anybody signs in."""
 
+import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from recgate.cli import main
 from recgate.config.reading import read_configuration
 from recgate.errors import ConfigurationError
 from recgate.plugins import Registry
 from recgate_oidc.settings import OidcSettings, claim_path, is_usable_url
 
 CORP = "name: corp, issuer: 'https://idp.example', client_id: recgate, audience: 'https://gate.example'"
+
+MACHINES_ALONE = ", machines: [{subject: 'a:*'}]"
 
 
 def read(*sources, tail=""):
@@ -185,3 +190,24 @@ def test_how_a_claim_is_named():
     assert claim_path("realm_access.roles") == ("realm_access", "roles")
     assert claim_path("https://example.com/groups") == ("https://example.com/groups",)
     assert claim_path(("a.b", "c")) == ("a.b", "c")
+
+
+@pytest.mark.parametrize(
+    ("extra", "noted"),
+    [
+        ("", True),
+        (", groups_only_mapped: true", False),
+        (", prefix: 'corp:'", False),
+        (MACHINES_ALONE, False),
+    ],
+)
+def test_groups_that_merge_with_those_of_the_directory_are_noted(tmp_path, extra, noted):
+    file = tmp_path / "f.yaml"
+    file.write_text(f"gateway: {{name: g}}\nidentity:\n  - local: {{}}\n  - oidc: {{{CORP}{extra}}}\n")
+
+    done = CliRunner().invoke(main, ["config", "check", "--config", str(file)])
+
+    assert done.exit_code == 0
+    assert ("note: " in done.stderr and "identity[1]: corp has no prefix" in done.stderr) == noted
+    told = json.loads(CliRunner().invoke(main, ["config", "check", "--json", "--config", str(file)]).stdout)
+    assert bool(told["notes"]) == noted

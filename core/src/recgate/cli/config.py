@@ -7,6 +7,7 @@ import json
 import click
 
 from recgate.cli.context import configuration, json_option, print_json
+from recgate.config import merged_groups
 from recgate.config.files import EMBEDDED
 from recgate.errors import ConfigurationError, ConfigurationUnreadable
 
@@ -23,7 +24,8 @@ def config() -> None:
 def check(as_json: bool) -> None:
     """Say everything that is wrong with the configuration: file, line, key, remedy.
 
-    Exit status 1 if anything is, 2 if the file cannot be read.
+    What is right and may not be meant is a note on the error output. Exit status 1 if anything is wrong, 2 if the file
+    cannot be read.
     """
     try:
         found = configuration()
@@ -37,9 +39,13 @@ def check(as_json: bool) -> None:
                 click.echo(problem)
         raise click.exceptions.Exit(1) from exc
     source = str(found.source or EMBEDDED)
+    entries = [(entry.word, entry.options) for entry in found.identity]
+    notes = [f"{source}: identity[{n}]: {what}" for n, what in merged_groups(entries)]
     if as_json:
-        print_json({"ok": True, "file": source, "digest": found.digest})
+        print_json({"ok": True, "file": source, "digest": found.digest, "notes": notes})
         return
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
     click.echo(
         f"{source}: ok. {len(found.listeners)} listeners, {len(found.targets)} targets, "
         f"plugins {', '.join(found.plugins)}; digest {found.digest[:16]}"

@@ -2,7 +2,7 @@
 
 from recgate.config.changes import restart_needed
 from recgate.config.files import ENVIRONMENT, find, load
-from recgate.config.identity import SourceSettings, foreign_prefixes
+from recgate.config.identity import SourceSettings, foreign_prefixes, merged_groups
 from recgate.config.sections import (
     Configuration,
     CredentialName,
@@ -42,5 +42,6 @@ __all__ = [
     "foreign_prefixes",
     "is_loopback",
     "load",
+    "merged_groups",
     "restart_needed",
 ]

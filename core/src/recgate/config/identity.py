@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from recgate.config.values import Settings
 
-__all__ = ["SourceSettings", "collisions", "foreign_prefixes"]
+__all__ = ["SourceSettings", "collisions", "foreign_prefixes", "merged_groups"]
 
 SourceName = Annotated[str, Field(pattern=r"\A[a-z0-9][a-z0-9._-]{0,62}\z")]
 # It ends in a character that no name of the gateway's own directory has before its end: see `recgate user add`.
@@ -32,6 +32,11 @@ class SourceSettings(Settings):
             "put before its users and groups, such as `corp:` or `ci/`; of several sources all but one must set one"
         ),
     )
+
+    @property
+    def brings_groups(self) -> bool:
+        """Whether somebody else than the configuration says which groups its users are in."""
+        return False
 
 
 def collisions(entries: Sequence[tuple[str, BaseModel]]) -> Iterator[tuple[int, str, str, str]]:
@@ -60,6 +65,27 @@ def collisions(entries: Sequence[tuple[str, BaseModel]]) -> Iterator[tuple[int, 
                 wrong = f"cannot be told from the prefix of identity[{m}] ({other.name}), {other.prefix}"
                 yield n, "prefix", wrong, "Choose another one"
                 break
+
+
+def merged_groups(entries: Sequence[tuple[str, BaseModel]]) -> Iterator[tuple[int, str]]:
+    """Find sources whose groups count as those of the gateway's own directory: allowed, and worth knowing.
+
+    Args:
+        entries: as of `collisions`.
+
+    Yields:
+        Which entry, and what to know.
+    """
+    own = [(n, word) for n, (word, options) in enumerate(entries) if not isinstance(options, SourceSettings)]
+    for n, (_, options) in enumerate(entries):
+        if not isinstance(options, SourceSettings) or options.prefix or not options.brings_groups:
+            continue
+        for m, word in own:
+            what = (
+                f"{options.name} has no prefix, so that whoever its provider puts into a group is in the group of that "
+                f"name of identity[{m}] ({word}) as well. Set one, such as `{options.name}:`, unless that is meant."
+            )
+            yield n, what
 
 
 def _within(one: str, other: str) -> bool:

@@ -236,6 +236,11 @@ class OidcSettings(SourceSettings):
         return bool(self.client_id) and self.takes_people
 
     @property
+    def brings_groups(self) -> bool:
+        """Whether the provider says which groups people are in, and more than `groups_map` names."""
+        return self.takes_people and not self.groups_only_mapped
+
+    @property
     def takes_people(self) -> bool:
         """Whether a token that no machine rule fits may be a person's."""
         return not self.machines if self.people is None else self.people
