@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, cast
 import structlog
 import trio
 
+from recgate.credentialpath import expanded
 from recgate.decisions import Effect
 from recgate.dispatch import deny_overrides, pipeline
 from recgate.errors import (
@@ -242,7 +243,8 @@ class Door:
     async def _borrow(self, session: Session, settings: TargetSettings) -> None:
         if settings.credential is None:
             return
-        name, path = settings.credential.vault, settings.credential.path
+        name = settings.credential.vault
+        path = expanded(settings.credential.path, session.principal, session.target, settings.allow)
         limit = self.gateway.config.limits.vault_timeout
         vault = self.gateway.registry.vaults.get(name)
         if vault is None:

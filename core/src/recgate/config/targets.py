@@ -9,6 +9,7 @@ from recgate.config.entries import EntryReader, plugin_name
 from recgate.config.problems import KeyPath, suggestion
 from recgate.config.sections import CredentialName, PluginEntry, TargetKeys, TargetSettings
 from recgate.config.values import parse_bind
+from recgate.credentialpath import template_fault
 from recgate.model import TARGET_NAME, TargetInfo
 
 __all__ = ["read_targets", "vault_name"]
@@ -65,7 +66,7 @@ def _read_target(
             (*path, "name"), wrong, "At most 63 characters: it travels as a user name in every protocol"
         )
     _check_allow(keys.allow, (*path, "allow"), read)
-    credential = _credential(keys.credential, (*path, "credential"), read, vaults)
+    credential = _credential(keys, (*path, "credential"), read, vaults)
     name = plugin_name("protocol", keys.protocol)
     if not read.enable(name, (*path, "protocol"), f"the protocol `{keys.protocol}`"):
         return None
@@ -105,8 +106,9 @@ def _check_allow(allow: Sequence[str], path: KeyPath, read: EntryReader) -> None
 
 
 def _credential(
-    text: str | None, path: KeyPath, read: EntryReader, vaults: set[str]
+    keys: TargetKeys, path: KeyPath, read: EntryReader, vaults: set[str]
 ) -> CredentialName | None:
+    text = keys.credential
     if text is None:
         return None
     vault, colon, secret = text.partition(":")
@@ -115,4 +117,7 @@ def _credential(
         return None
     if vault not in vaults:
         read.problems.add(path, f"no vault is called {vault}", suggestion(vault, vaults, noun="Vaults"))
+    fault = template_fault(secret, keys.labels, keys.allow)
+    if fault is not None:
+        read.problems.add(path, *fault)
     return CredentialName(vault, secret)
