@@ -167,6 +167,19 @@ async def test_a_client_credentials_token_of_the_real_provider(provider):
     assert (found.name, found.groups, found.method) == ("batch", {"jobs"}, "machine")
 
 
+async def test_no_program_is_called_like_those_of_another_rule(provider):
+    rules = (MachineRule(subject="a:*", user="deploy"), MachineRule(subject="*", claims={"team": "x"}))
+    door = authenticator(provider, client_id="", machines=rules)
+
+    for subject, name in (("a:b", "deploy"), ("other", "other")):
+        token = provider.signed(access_claims(provider, sub=subject, team="x", client_id=None))
+        assert (await at_the_door(door, token)).name == name
+    with pytest.raises(AuthenticationFailed, match="another entry"):
+        await at_the_door(
+            door, provider.signed(access_claims(provider, sub="deploy", team="x", client_id=None))
+        )
+
+
 async def test_no_program_signs_in_as_a_person(provider):
     with pytest.raises(AuthenticationFailed, match="a program's own"):
         await at_the_door(authenticator(provider), client_credentials(provider))

@@ -11,6 +11,7 @@ from recgate.model import Secret
 from recgate_oidc.errors import ProviderFailed
 from recgate_oidc.polling import Polling
 from recgate_oidc.settings import DistributedSettings, IntrospectionSettings
+from tests.peers.oidcprovider import OPAQUE_AUDIENCE
 
 
 @pytest.fixture(autouse=True)
@@ -106,6 +107,39 @@ async def test_who_is_not_remembered_does_not_stand(provider):
     _, alice = await begun(provider, source)
 
     assert await Polling(source).current(alice) is None
+
+
+async def test_what_is_asked_again_is_asked_of_the_provider_and_about_the_same_person(provider, tmp_path):
+    wanted = IntrospectionSettings(cache=30.0)
+    settings = {
+        **opaque_settings(tmp_path),
+        "audience": OPAQUE_AUDIENCE,
+        "introspection": wanted,
+        "poll": 1e-9,
+    }
+    source = source_for(provider, **settings)
+    said = {
+        "active": True,
+        "sub": "alice",
+        "aud": OPAQUE_AUDIENCE,
+        "exp": time.time() + 60,
+        "groups": ["sre"],
+    }
+    for groups, again in (
+        (["sre"], {"groups": ["dba"]}),
+        (None, {"active": False}),
+        (None, {"sub": "bob", "groups": ["root"]}),
+    ):
+        provider.fail("/token/introspection", times=1, status=200, body=said)
+        polling = Polling(source)
+        proven = await source.proven(Secret(f"an-opaque-token-of-somebody-{len(again)}"))
+        assert proven is not None
+        polling.keep(proven)
+        provider.fail("/token/introspection", times=1, status=200, body={**said, **again})
+        found = await polling.current(proven.principal)
+        assert (found is not None) == (groups is not None), again
+        assert found is None or found.groups == {"dba"}
+        source = source_for(provider, **settings)
 
 
 async def test_after_a_reload_a_token_stands_as_the_settings_of_now_say(provider):

@@ -98,6 +98,10 @@ def test_the_audience_differs_from_the_client():
             "groups_from: distributed, distributed: {endpoint: 'https://graph.example/x'}",
             "client_secret_file",
         ),
+        (
+            "groups_from: distributed, client_secret_file: s, distributed: {endpoint: 'https://{tid}.graph.example/x'}",
+            "no token may choose",
+        ),
         ("people: false", "lets nobody in"),
         ("machines: [{}]", "every program"),
         ("machines: [{subject: '**'}]", "every program"),

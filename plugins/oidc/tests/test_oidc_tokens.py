@@ -84,6 +84,9 @@ ALTERED = [
     ({"sub": ""}, "who it is about"),
     ({"sub": "   "}, "who it is about"),
     ({"sub": 7}, "who it is about"),
+    ({"sub": "alice\nroot"}, "who it is about"),
+    ({"sub": "alice\ud800"}, "who it is about"),
+    ({"sub": "\u202ealice"}, "who it is about"),
     ({"sub": "x" * 3_000}, "who it is about"),
     ({"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}}, "bound to a key"),
     ({"cnf": {"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}}, "bound to a key"),
@@ -124,6 +127,24 @@ async def test_an_id_token_is_no_access_token(provider, door, changed, typ):
         )
 
     await refused(door, token)
+
+
+@pytest.mark.parametrize("changed", [{}, {"azp": AUDIENCE}, {"scope": ""}, {"scope": 7}, {"client_id": True}])
+async def test_threat_4_the_id_token_of_a_client_that_is_called_like_the_audience(provider, door, changed):
+    # As some providers issue it: no nonce, no at_hash, no kind; `aud` is whoever asked for it.
+    claims = access_claims(provider, **{"client_id": None, **changed})
+
+    assert "no ID token" in await refused(door, provider.signed(claims, typ="JWT"))
+
+
+@pytest.mark.parametrize(
+    "changed", [{"scope": "db"}, {"scp": ["db"]}, {"azp": "web"}, {"cid": "web"}, {"appid": "web"}]
+)
+async def test_a_token_that_says_for_which_scope_or_client_it_is_is_an_access_token(provider, door, changed):
+    claims = access_claims(provider, **{"client_id": None, **changed})
+
+    assert await at_the_door(door, provider.signed(claims, typ="JWT"))
+    assert await at_the_door(door, provider.signed(access_claims(provider, client_id=None), typ="at+jwt"))
 
 
 async def test_an_old_keycloaks_access_token_may_have_a_nonce(provider, door):
@@ -350,6 +371,7 @@ async def test_a_logout_token(provider):
         ({"jti": None}, {}),
         ({"iat": None}, {}),
         ({"exp": 1}, {}),
+        ({"exp": None, "iat": int(time.time()) - 3_600}, {}),
         ({"iss": "https://evil.example"}, {}),
         ({}, {"typ": "at+jwt"}),
         ({}, {"alg": "HS256"}),
@@ -372,6 +394,7 @@ async def test_claims_about_somebody_come_from_the_issuer_alone(provider):
     for forged in [
         provider.signed({**about, "sub": "bob"}),
         provider.signed({**about, "aud": "somebody"}),
+        provider.signed({**about, "aud": [{}, ["x"], ""]}),
         provider.signed({**about, "exp": 1}),
         provider.signed({**about, "iss": "https://evil.example"}),
         FORGER.signed(about),

@@ -1,16 +1,18 @@
 """Groups from userinfo and from distributed claims; opaque tokens; and answers that must not count."""
 
 import time
+from contextlib import suppress
 
 import pytest
 import trio
+import trio.testing
 
 from plugins.oidc.tests.issuing import access_claims, at_the_door, authenticator, opaque_settings, source_for
 from recgate.errors import AuthenticationFailed
 from recgate.model import Secret
 from recgate_oidc.answers import Answers, fingerprint
 from recgate_oidc.errors import ProviderFailed, TokenRefused
-from recgate_oidc.fetching import Fetcher, client_authorization
+from recgate_oidc.fetching import MAX_ASKING, Fetcher, client_authorization
 from recgate_oidc.introspection import could_be_opaque
 from recgate_oidc.provider import Provider
 from recgate_oidc.settings import DistributedSettings, IntrospectionSettings
@@ -133,6 +135,36 @@ async def test_a_provider_that_does_not_say_is_a_no(provider, tmp_path, status):
 )
 def test_what_is_not_sent_to_a_provider(text):
     assert not could_be_opaque(text)
+
+
+async def test_whoever_guesses_does_not_take_the_provider_from_everybody(provider, tmp_path):
+    door = introspecting(provider, tmp_path)
+    provider.fail("/token/introspection", times=100, status=0)
+
+    async def guess(n):
+        with suppress(AuthenticationFailed):
+            await at_the_door(door, f"a-guess-that-nobody-knows-{n}")
+
+    async with trio.open_nursery() as nursery:
+        for n in range(2 * MAX_ASKING):
+            nursery.start_soon(guess, n)
+        await trio.testing.wait_all_tasks_blocked(0.1)
+        with trio.fail_after(3):
+            await door.source.fetcher.get(f"{provider.issuer}/jwks")
+        nursery.cancel_scope.cancel()
+
+
+async def test_answers_that_do_not_count_any_more_are_forgotten(autojump_clock):
+    kept: Answers[int] = Answers(5.0)
+
+    async def ask():
+        return 1
+
+    for n in range(20):
+        await kept.get(Secret(f"{n}"), ask)
+        with trio.move_on_after(1):
+            await trio.sleep_forever()
+    assert len(kept._kept) <= 6
 
 
 # -- groups elsewhere --------------------------------------------------------------------------------------

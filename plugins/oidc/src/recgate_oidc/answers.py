@@ -55,6 +55,8 @@ class Answers(Generic[T]):
                 found = self._kept.get(key)
                 if found is not None and now - found[0] < self._keep and found[0] >= since:
                     return found[1]
+                while self._kept and now - next(iter(self._kept.values()))[0] >= self._keep:
+                    self._kept.popitem(last=False)  # what does not count any more is not kept either
                 answer = await ask()
                 # Counted from when it was asked: what happened since the provider looked is not in it.
                 self._kept[key] = (now, answer)

@@ -20,7 +20,7 @@ from recgate.model import Secret
 from recgate_oidc.errors import ProviderFailed
 from recgate_oidc.settings import OidcSettings, is_usable_url
 
-__all__ = ["Fetcher", "Reply", "client_authorization"]
+__all__ = ["MAX_ASKING", "Fetcher", "Reply", "client_authorization"]
 
 FETCH_TIMEOUT: Final = 5.0  # seconds from the first packet to the last byte of the answer
 MAX_BODY: Final = 1 << 20  # bytes; the largest public key sets are about 100 kB

@@ -5,18 +5,22 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Final
+
+import trio
 
 from recgate.model import Secret
 from recgate_oidc.answers import Answers
 from recgate_oidc.errors import TokenRefused
-from recgate_oidc.fetching import Fetcher, client_authorization
+from recgate_oidc.fetching import MAX_ASKING, Fetcher, client_authorization
 from recgate_oidc.provider import Provider
 from recgate_oidc.settings import IntrospectionSettings, OidcSettings
 from recgate_oidc.tokens import check_access, moment
 
 __all__ = ["Introspection", "could_be_opaque"]
 
+MAX_STRANGERS: Final = MAX_ASKING // 2  # questions at once about what anybody may have sent
 # RFC 6750 §2.1's b64token; below 16 characters it is a password that somebody mistyped, and not sent anywhere.
 _OPAQUE: Final = re.compile(rb"[A-Za-z0-9._~+/-]{16,4096}=*\Z")
 _OURS: Final = re.compile(rb"rg[a-z]{0,2}_")  # the gateway's own tokens are nobody else's business
@@ -39,15 +43,23 @@ class Introspection:
         self._provider = provider
         self._fetcher = fetcher
         self._answers: Answers[Mapping[str, object] | None] = Answers(wanted.cache)
+        self._strangers = trio.Semaphore(MAX_STRANGERS)
 
-    async def active(self, token: Secret) -> Mapping[str, object] | None:
+    async def active(
+        self, token: Secret, *, strange: bool = False, anew: bool = False
+    ) -> Mapping[str, object] | None:
         """Give what the provider says of an access token made out to the gateway, or None: it is not active.
+
+        Args:
+            token: what is asked about.
+            strange: nothing is known of it: anybody may have sent it.
+            anew: no earlier answer counts.
 
         Raises:
             TokenRefused: it is active, and no access token, or not the gateway's.
             ProviderFailed: it cannot be asked.
         """
-        claims = await self._answers.get(token, lambda: self._ask(token))
+        claims = await self._answers.get(token, lambda: self._ask(token, strange=strange), anew=anew)
         if claims is None:
             return None
         settings = self._settings
@@ -67,7 +79,12 @@ class Introspection:
             raise TokenRefused("it has expired, or is not valid yet")
         return claims
 
-    async def _ask(self, token: Secret) -> Mapping[str, object] | None:
+    async def _ask(self, token: Secret, *, strange: bool) -> Mapping[str, object] | None:
+        # Whoever guesses must not take all places at the provider from those who are asked after and from its keys.
+        async with self._strangers if strange else nullcontext():
+            return await self._asked(token)
+
+    async def _asked(self, token: Secret) -> Mapping[str, object] | None:
         endpoint = self._wanted.endpoint or await self._provider.endpoint("introspection_endpoint")
         form = {"token": token.reveal().decode("ascii"), "token_type_hint": "access_token"}
         answer = await self._fetcher.post(endpoint, form, client_authorization(self._settings))

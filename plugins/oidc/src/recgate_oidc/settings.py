@@ -288,6 +288,8 @@ def _wrong_questions(it: OidcSettings) -> str:
     if (it.groups_from == "distributed") != (it.distributed is not None):
         return "`groups_from: distributed` and `distributed` go together: set both or none"
     endpoint = it.distributed.endpoint if it.distributed is not None else None
+    if endpoint is not None and "{" in urlsplit(endpoint).netloc:
+        return "`distributed.endpoint` has a place for a claim in its host, which no token may choose"
     if endpoint is not None and not (it.client_id and it.client_secret_file):
         return (
             "`distributed.endpoint` needs `client_id` and `client_secret_file`, to ask as the gateway itself"

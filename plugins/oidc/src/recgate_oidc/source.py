@@ -16,7 +16,7 @@ from recgate_oidc.keys import Keys
 from recgate_oidc.machines import fitting_rule, is_a_programs
 from recgate_oidc.provider import Provider
 from recgate_oidc.settings import OidcSettings
-from recgate_oidc.tokens import Tokens, moment, subject_of
+from recgate_oidc.tokens import Tokens, could_be_id_token, is_declared, moment, subject_of
 from recgate_oidc.userinfo import Userinfo
 
 __all__ = ["Proven", "Source"]
@@ -72,19 +72,19 @@ class Source:
             return await self._by_claims(parts, token) if self.tokens.issued(parts) else None
         if self.introspection is None or not could_be_opaque(token.reveal()):
             return None
-        claims = await self.introspection.active(token)
-        return None if claims is None else await self._whom(claims, token, opaque=True)
+        claims = await self.introspection.active(token, strange=True)
+        return None if claims is None else await self._whom(claims, token, "opaque")
 
     async def _by_claims(self, parts: Unverified, token: Secret) -> Proven:
         claims = await self.tokens.access(parts)
         await self._asked_after(token)
-        return await self._whom(claims, token, opaque=False)
+        return await self._whom(claims, token, "at+jwt" if is_declared(parts) else "jwt")
 
-    async def _asked_after(self, token: Secret) -> None:
+    async def _asked_after(self, token: Secret, *, anew: bool = False) -> None:
         wanted = self.settings.introspection
         if self.introspection is None or wanted is None or not wanted.jwt:
             return
-        if await self.introspection.active(token) is None:
+        if await self.introspection.active(token, anew=anew) is None:
             raise TokenRefused("the provider says that it is not active (any more)")
 
     async def again(self, proven: Proven) -> Principal:
@@ -95,20 +95,25 @@ class Source:
         """
         claims = proven.claims
         if proven.token is not None and proven.opaque and self.introspection is not None:
-            active = await self.introspection.active(proven.token)
+            active = await self.introspection.active(proven.token, anew=True)
             if active is None:
                 raise TokenRefused("the provider says that it is not active (any more)")
+            if active.get("sub") != proven.principal.subject:
+                raise TokenRefused("the provider says that it is somebody else's now")
             claims = active
         elif proven.token is not None:
-            await self._asked_after(proven.token)
+            await self._asked_after(proven.token, anew=True)
         if proven.principal.method == "machine":
             return proven.principal
         groups = await self.userinfo.groups(claims, proven.token, anew=True)
         return replace(proven.principal, groups=group_names(groups, self.settings, self.foreign))
 
-    async def _whom(self, claims: Mapping[str, object], token: Secret, *, opaque: bool) -> Proven:
+    async def _whom(self, claims: Mapping[str, object], token: Secret, kind: str) -> Proven:
+        """Say whose claims these are, of a token of a `kind`: `opaque`, `at+jwt`, or `jwt` which declares nothing."""
         rule = fitting_rule(self.settings.machines, claims)
         if rule is not None:
+            if rule.user is None and any(subject_of(claims) == each.user for each in self.settings.machines):
+                raise TokenRefused("its subject is called like the programs of another entry of `machines`")
             named = prefixed_name(rule.user or subject_of(claims), self.settings, self.foreign)
             groups = frozenset(self.settings.prefix + group for group in rule.groups)
             found = self._principal(claims, named, groups, "machine")
@@ -116,10 +121,14 @@ class Source:
             raise TokenRefused("no entry of `machines` fits it")
         elif is_a_programs(claims):
             raise TokenRefused("it is a program's own, and no entry of `machines` fits it")
+        elif kind == "jwt" and could_be_id_token(claims):
+            raise TokenRefused(
+                "nothing in it says that it is no ID token: have the provider name a scope or client"
+            )
         else:
-            found = await self.person(claims, token, "opaque" if opaque else "jwt")
+            found = await self.person(claims, token, "opaque" if kind == "opaque" else "jwt")
         found = replace(found, credential_id=f"access:{fingerprint(token)}")
-        return Proven(found, claims, token, opaque)
+        return Proven(found, claims, token, kind == "opaque")
 
     async def person(self, claims: Mapping[str, object], token: Secret | None, method: str) -> Principal:
         """Give the principal of verified claims: of an access token, or of an ID token just issued to the gateway.

@@ -19,9 +19,10 @@ from recgate_oidc.jose import Unverified, take_apart
 from recgate_oidc.keys import Keys
 from recgate_oidc.settings import OidcSettings
 
-__all__ = ["Tokens", "check_access", "moment", "subject_of"]
+__all__ = ["Tokens", "check_access", "could_be_id_token", "is_declared", "moment", "subject_of"]
 
 MAX_LIFE: Final = 400 * 86_400.0  # seconds; a token that lasts longer is a mistake
+LOGOUT_LIFE: Final = 600.0  # seconds that a logout token counts which does not say how long
 MAX_IDENTIFIER: Final = 2_048  # characters of `sub`: what a SPIFFE ID may have; people have 255, Core §2
 
 _PLAIN: Final = ("", "jwt")
@@ -30,6 +31,7 @@ _SVID: Final = ("", "jwt", "jose")
 # What Keycloak writes into `typ` among the claims of tokens that are no access tokens.
 _OTHER_KINDS: Final = ("id", "refresh", "offline", "logout", "serialized-id")
 _OF_ID_TOKENS: Final = ("at_hash", "c_hash", "s_hash")
+_OF_ACCESS_TOKENS: Final = ("scope", "scp", "client_id", "appid", "cid")
 _LOGOUT_EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
 
 
@@ -54,7 +56,7 @@ class Tokens:
         settings = self._settings
         if not settings.audience:
             raise TokenRefused("access tokens are not taken: the source has no `audience`")
-        declared = token.word("typ").lower() in _ACCESS
+        declared = is_declared(token)
         if not declared and token.word("typ").lower() not in (_SVID if settings.trust_domain else _PLAIN):
             raise TokenRefused("its header says that it is no access token")
         if settings.typ == "at+jwt" and not declared:
@@ -104,8 +106,12 @@ class Tokens:
             raise TokenRefused("it has a nonce, which no logout token has")
         if not isinstance(claims.get("jti"), str) or not (_text(claims, "sub") or _text(claims, "sid")):
             raise TokenRefused("it does not say who, or which session")
-        if moment(claims, "iat") is None:
+        issued = moment(claims, "iat")
+        if issued is None:
             raise TokenRefused("it does not say when")
+        if "exp" not in claims and issued + LOGOUT_LIFE + self._settings.leeway <= time.time():
+            # Who once overheard it could otherwise log that person out for ever: its `jti` is not kept that long.
+            raise TokenRefused("it has no end, and is not of now")
         self._check_times(claims, need_end=False)
         return claims
 
@@ -115,8 +121,8 @@ class Tokens:
         claims = await self._verified(token)
         if claims.get("sub") != subject:
             raise TokenRefused("claims about somebody else")
-        ours = {self._settings.audience, self._settings.client_id} - {""}
-        if "aud" in claims and not ours.intersection(_audience(claims)):
+        ours = (self._settings.audience, self._settings.client_id)
+        if "aud" in claims and not any(each in ours for each in _audience(claims) if each):
             raise TokenRefused("claims made out to somebody else")
         self._check_times(claims, need_end=False)
         return claims
@@ -195,10 +201,30 @@ def check_access(claims: Mapping[str, object], settings: OidcSettings, *, declar
     subject_of(claims)
 
 
+def is_declared(token: Unverified) -> bool:
+    """Say whether a token's header says that it is an access token (RFC 9068 §2.1)."""
+    return token.word("typ").lower() in _ACCESS
+
+
+def could_be_id_token(claims: Mapping[str, object]) -> bool:
+    """Say whether the claims of a person's token that declares nothing are those of an ID token just as well.
+
+    An access token says for which client or scope it is; an ID token that some client got for itself, whose `aud` is
+    that client, says neither.
+    """
+    if any(isinstance(claims.get(name), (str, list)) and claims[name] for name in _OF_ACCESS_TOKENS):
+        return False
+    party = claims.get("azp")
+    return not isinstance(party, str) or party in _audience(claims)
+
+
 def subject_of(claims: Mapping[str, object]) -> str:
     """Give `sub`. Raises `TokenRefused` if it is none."""
     subject = claims.get("sub")
     if not isinstance(subject, str) or not subject.strip() or len(subject) > MAX_IDENTIFIER:
+        raise TokenRefused("it does not say who it is about")
+    if not subject.isprintable():
+        # It goes into recordings and the audit trail as it stands: no line breaks, no half characters.
         raise TokenRefused("it does not say who it is about")
     return subject
 
