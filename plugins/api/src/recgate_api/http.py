@@ -1,8 +1,9 @@
 """One accepted connection as HTTP/1.1, HTTP/2 and WebSocket: Hypercorn's protocol classes on a socket of the core's.
 
-The only module that knows Hypercorn, whose protocol classes are not promised to stand: it is pinned to a minor version.
-Its own connection loop is not used, because its sends can neither be timed out nor cancelled, it negotiates h2c inside
-TLS, and it accepts compressed WebSocket messages, which grow a thousandfold before their size can be looked at.
+This module and `protocols` are the ones that know Hypercorn, whose classes are not promised to stand: it is pinned to a
+minor version. Its own connection loop is not used, because its sends can neither be timed out nor cancelled, it
+negotiates h2c inside TLS, and it accepts compressed WebSocket messages, which grow a thousandfold before their size can
+be looked at.
 """
 
 from __future__ import annotations
@@ -15,21 +16,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final, cast
 
-import h11
 import structlog
 import trio
-from h2.events import RequestReceived
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
-from hypercorn.protocol.h2 import H2Protocol
-from hypercorn.protocol.h11 import H11Protocol
-from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.worker_context import TrioSingleTask, WorkerContext
 from hypercorn.typing import ConnectionState
 
 from recgate.httpauth import App
 from recgate.model import ConnectionInfo
+from recgate_api.protocols import MAX_STREAMS, Http1, Http2, Tasks
 
 __all__ = ["ALPN", "MAX_MESSAGE", "HttpServer"]
 
@@ -38,7 +35,6 @@ MAX_READ: Final = 64 << 10  # bytes of one read
 MAX_HEADERS: Final = 32 << 10  # bytes of a request's head: room for an access token of some size
 MAX_MESSAGE: Final = 256 << 10  # bytes of one WebSocket message
 MAX_QUEUE: Final = 4  # messages or body parts read ahead of the application
-MAX_STREAMS: Final = 64  # HTTP/2 requests at a time on one connection
 MAX_REQUESTS: Final = 1_000  # requests on one connection
 IDLE: Final = 30.0  # seconds for a request's head to come, first or next
 PING: Final = 20.0  # seconds between pings on a WebSocket
@@ -48,7 +44,6 @@ SILENCE: Final = (
 SEND: Final = 30.0  # seconds for the peer to take what is sent; a tunnel's may read as slowly as it likes
 PARTING: Final = 2.0  # seconds for last words when the listener is cancelled
 LEAVING: Final = 10.0  # seconds for applications to end once their peer has gone
-_COMPRESSION: Final = b"sec-websocket-extensions"
 
 log = structlog.get_logger("recgate.https")
 
@@ -138,7 +133,7 @@ class _Connection:
         self._lock = trio.Lock()
         self._sending: trio.CancelScope | None = None
         self._idle = TrioSingleTask()
-        self._tasks = TaskGroup()
+        self._tasks = Tasks()
         self._upgraded = False
         self._reading = trio.CancelScope()
         self._cancelled = False
@@ -151,7 +146,7 @@ class _Connection:
             }
         )
         host, _, port = connection.peer.rpartition(":")
-        protocol = _H2 if stream.selected_alpn_protocol() == "h2" else _H11
+        protocol = Http2 if stream.selected_alpn_protocol() == "h2" else Http1
         self._protocol = cast("Any", protocol)(
             server.application,
             server.config,
@@ -241,26 +236,3 @@ class _Connection:
             self._cancelled = True
             if self._sending is not None:
                 self._sending.deadline = min(self._sending.deadline, trio.current_time() + PARTING)
-
-
-class _H11(H11Protocol):
-    """HTTP/1.1 without the upgrade to HTTP/2 in the clear, which has no place inside TLS, and without compression."""
-
-    async def _check_protocol(self, event: h11.Request) -> None:
-        pass
-
-    async def _create_stream(self, request: h11.Request) -> None:
-        headers = [(name, value) for name, value in request.headers if name != _COMPRESSION]
-        plain = h11.Request(
-            method=request.method, target=request.target, headers=headers, http_version=request.http_version
-        )
-        await super()._create_stream(plain)
-
-
-class _H2(H2Protocol):
-    """HTTP/2 whose WebSockets (RFC 8441) are not compressed."""
-
-    async def _create_stream(self, request: RequestReceived) -> None:
-        headers = cast("list[tuple[bytes, bytes]]", request.headers)
-        request.headers = [each for each in headers if each[0] != _COMPRESSION]
-        await super()._create_stream(request)
