@@ -10,10 +10,12 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from recgate.testing.process import GatewayProcess
@@ -235,6 +237,22 @@ def test_an_agent_that_is_killed_ends_its_session_with_the_reason(site: Site, pr
     assert (row["target"], row["reason"]) == (led, "upstream")
     assert site.rows("verify", row["id"])[0]["status"] == "complete"
     site.until(lambda: any(e["agent"] == name for e in site.said("agent.lost")), "agent.lost")
+
+
+def test_a_cancel_request_takes_the_same_way(site: Site) -> None:
+    with site.agent(site.enrol("relay-cancel", "prod-db")):
+        where = f"host=127.0.0.1 port={site.port('postgres')} user=prod-db sslmode=verify-full"
+        ca = f"sslrootcert={site.data_dir / 'ca.pem'}"
+        with (
+            psycopg.connect(f"{where} {ca}", password=site.alice) as connection,
+            ThreadPoolExecutor(1) as pool,
+        ):
+            asleep = pool.submit(connection.execute, "SELECT pg_sleep(100)")
+            site.asleep()
+            connection.cancel_safe()
+            with pytest.raises(psycopg.errors.QueryCanceled):
+                asleep.result(PATIENCE)
+    site.sealed()
 
 
 def test_a_revoked_agent_is_cut_at_once_and_its_sessions_end(site: Site) -> None:

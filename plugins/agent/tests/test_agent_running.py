@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,14 +12,23 @@ import pytest
 import trio
 
 from core.tests.test_gateway import House, rest, until
-from plugins.agent.tests.test_agent_reception import by_hand, enrolled, invited, site
+from plugins.agent.tests.test_agent_reception import (
+    authorization,
+    by_hand,
+    enrolled,
+    invited,
+    site,
+)
 from plugins.api.tests.test_api_listener import url
 from recgate.errors import RecgateError, UpstreamFailed
 from recgate.metrics import AGENT_STREAMS, AGENTS
-from recgate.model import Secret
+from recgate.model import ConnectionInfo, Secret
 from recgate_agent import bridge
 from recgate_agent.enrolment import Enrolment, Home, NotEnrolled, enroll
+from recgate_agent.messages import Failed
 from recgate_agent.plugin import recgate_ways
+from recgate_agent.proof import encoded
+from recgate_agent.reception import Reception
 from recgate_agent.roster import Roster
 from recgate_agent.running import FIRST_PAUSE, LONGEST_PAUSE, Agent, TurnedAway, pauses
 from recgate_agent.way import AgentWay
@@ -159,6 +168,61 @@ async def test_the_next_agent_is_asked_when_one_does_not_answer(tmp_path: Path) 
             with trio.move_on_after(0.2) as waiting:
                 await hand.order()
             assert waiting.cancelled_caught, "who did not answer is asked last from then on"
+            # A late word is a word: it is asked in its turn again.
+            await hand.control.send(Failed(encoded(b"l" * 32), "late").as_bytes())
+            await home.eventually(
+                lambda: not any(each.unanswered for each in online(home).leading_to("prod"))
+            )
+
+
+async def test_an_agent_that_is_lost_after_the_session_changes_nothing(tmp_path: Path) -> None:
+    async with site(tmp_path) as home:
+        me = await enrolled(home)
+        async with by_hand(home, me) as hand:
+            client = await home.login()
+            async with hand.stream((await hand.order()).stream) as stream:
+                assert b"HELLO" in await stream.receive()
+                await stream.send(b"OK\n")
+                assert await until(client, b"\n") == b"OK\n"
+                (session,) = home.gateway.live.values()
+                await stream.send(b"")
+                await client.send_eof()
+                await home.event("session.closed")
+            row = await home.row(session.id, status="sealed")
+            assert row.reason in ("client-closed", "upstream-closed")
+            await home.eventually(lambda: AGENT_STREAMS._value.get() == 0)
+        assert not [event for event in home.audit() if event["event"] == "session.crashed"]
+
+
+async def test_a_revocation_between_the_proof_and_the_first_byte_counts(tmp_path: Path) -> None:
+    async with site(tmp_path) as home:
+        me, sent = await enrolled(home), []
+        async with by_hand(home, me) as hand:
+            client = await home.login()
+            stream = (await hand.order()).stream
+
+            async def receive() -> MutableMapping[str, object]:
+                return {"type": "websocket.connect"}
+
+            async def send(message) -> None:
+                sent.append(message["type"])
+                if message["type"] == "websocket.accept":
+                    await revoke(home, "relay")
+                    await online(home).refresh()
+
+            connection = ConnectionInfo("https", "127.0.0.1:1", "127.0.0.1:2")
+            await Reception(online(home), "")(
+                {
+                    "type": "websocket",
+                    "path": f"/stream/{stream}",
+                    "headers": [(b"authorization", authorization(me, stream))],
+                    "state": {"connection": connection},
+                },
+                receive,
+                send,
+            )
+            assert sent == ["websocket.accept", "websocket.close"]
+            assert b"OK" not in await rest(client)
 
 
 async def test_the_least_busy_agent_is_asked(tmp_path: Path) -> None:

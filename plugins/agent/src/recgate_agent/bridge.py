@@ -110,8 +110,8 @@ class Bridge:
     def _end(self, why: str) -> None:
         self._lost = self._lost or why
         session = self._session
-        if session is None or session.denied is not None:
-            return
+        if session is None or session.denied is not None or self._ending.is_set():
+            return  # it is over already, and its recording takes nothing more
         # Said before the socket closes: else the session would take it for the target's own end.
         with contextlib.suppress(RecordingFailed):
             session.record("note", {"text": "agent lost", "agent": self.agent, "reason": why})

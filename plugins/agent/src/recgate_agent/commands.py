@@ -19,6 +19,7 @@ from recgate.cli.home import ClientHome, gateway_url
 from recgate.config.values import parse_duration
 from recgate.errors import RecgateError
 from recgate.model import TARGET_NAME, Secret
+from recgate.transcript.neutral import neutralise
 from recgate_agent.enrolment import Home, enroll
 from recgate_agent.proof import fingerprint
 from recgate_agent.roster import Roster
@@ -75,9 +76,10 @@ def enroll_(url: str, ca: Path | None, replace: bool, state: Path | None) -> Non
         )
     address, authorities = gateway_url(url), _read(ca)
     made = trio.run(enroll, home, address, authorities, _token())
-    click.echo(f"enrolled at {made.gateway} as {made.agent}, for")
-    for name, at in made.targets.items():
-        click.echo(f"  {name} at {at}")
+    lines = [f"enrolled at {made.gateway} as {made.agent}, for"]
+    lines += [f"  {name} at {at}" for name, at in made.targets.items()]
+    for line in lines:
+        click.echo(neutralise(line))
     click.echo("`recgate agent` runs it.", err=True)
 
 

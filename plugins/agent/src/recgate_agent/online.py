@@ -105,6 +105,16 @@ class Online:
         row = self._rows.agents.get(name)
         return row if row is not None and row.stands else None
 
+    def stands(self, row: Enrolled) -> bool:
+        """Whether an agent is still what it was when it was looked at, as far as this gateway has read by now.
+
+        Who is carried must be found by the next revocation, so this is asked without a wait before it is carried.
+        """
+        now = self._rows.agents.get(row.name)
+        if self._version is None or now is None or not now.stands:
+            return False
+        return (now.key, now.targets) == (row.key, row.targets)
+
     async def refresh(self) -> None:
         """Read the roster if it has changed, and cut who is not in it any more. Raises `RosterFailed`."""
         version = self.roster.version
@@ -167,6 +177,12 @@ class Online:
             for pending in self._pending.values():
                 if pending.agent == control.row.name:
                     pending.failed(f"the agent {pending.agent} was lost")
+
+    def heard(self, agent: str) -> None:
+        """An agent has said something, late or not: it is asked in its turn again."""
+        control = self._controls.get(agent)
+        if control is not None:
+            control.unanswered = 0
 
     def leading_to(self, target: str) -> list[Control]:
         """Give the agents that lead to a target: those that answer first, and of them the least busy."""

@@ -246,6 +246,7 @@ class Reception:
                 control.code = TOO_BIG if len(data) > MAX_MESSAGE else WRONG
                 self._refused(scope, control.row.name, str(exc))
                 return str(exc)
+            self._online.heard(control.row.name)
             pending = self._online.asked(failed.stream, control.row.name)
             if pending is not None:
                 pending.failed(failed.why)
@@ -271,6 +272,7 @@ class Reception:
             raise Problem(401, "no agent proved itself", headers={"www-authenticate": "Recgate-Agent"})
         if scope["type"] != "websocket":
             raise Problem(426, "streams are WebSockets", headers={"upgrade": "websocket"})
+        self._online.heard(name)
         pending = self._online.asked(stream, name)
         if pending is None:
             self._refused(scope, name, "it asked for a stream that is over, or was never its own")
@@ -280,8 +282,8 @@ class Reception:
         await receive()  # websocket.connect
         await send({"type": "websocket.accept", "headers": []})
         messages = AcceptedMessages(receive, send)
-        if pending.over:
-            await messages.close(UNAVAILABLE, "it took too long")
+        if pending.over or not self._online.stands(row):
+            await messages.close(UNAVAILABLE, "it took too long, or the agent was revoked meanwhile")
             return
         bridge = Bridge(name, pending.target, pending.session, messages, _drop(scope))
         pending.connected(bridge.far)

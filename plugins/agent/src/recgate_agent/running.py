@@ -56,10 +56,13 @@ class Agent:
 
     def __init__(self, enrolment: Enrolment, say: Callable[[str], None]) -> None:
         self._enrolment = enrolment
-        self._say = say
+        self._tell = say
         self._context: ssl.SSLContext = gateway_context(enrolment.ca)
         self._random = secrets.SystemRandom().uniform
         self._streams = 0
+
+    def _say(self, words: str) -> None:
+        self._tell(neutralise(words))  # whatever a gateway or a peer has put into them
 
     async def run(self) -> None:
         """Stay connected until cancelled. Raises `TurnedAway`.
@@ -79,7 +82,7 @@ class Agent:
                 self._say(f"{self._enrolment.url}: {ended.why}; trying again in {pause:.0f} s")
                 await trio.sleep(pause)
             streams.cancel_scope.cancel()
-        raise TurnedAway(ended.why)
+        raise TurnedAway(neutralise(ended.why))
 
     async def _connected(self, streams: trio.Nursery) -> _Ended:
         """Connect, and do as asked until the connection ends."""
@@ -95,10 +98,12 @@ class Agent:
                     await self._serve(control, streams)
         except* trio.TooSlowError:
             ended.append(_Ended("the gateway did not answer in time"))
+        except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+            ended.append(_Ended("the connection broke"))
         except* RecgateError as group:
             for exc in _inside(group):
                 final = isinstance(exc, TurnedAway) or (isinstance(exc, Parted) and exc.code in _LAST)
-                ended.append(_Ended(neutralise(str(exc)), final))
+                ended.append(_Ended(str(exc), final))
         # Of several reasons the one that settles it: the others are what it brought about.
         return next((each for each in ended if each.for_good), ended[0] if ended else _Ended("it ended"))
 
@@ -107,7 +112,7 @@ class Agent:
         mine = self._enrolment
         challenge = Challenge.parse(await control.receive())
         if challenge.gateway != mine.gateway:
-            named = neutralise(challenge.gateway[:80])
+            named = challenge.gateway[:80]
             raise TurnedAway(f"{mine.url} is {named} now, and this agent was enrolled at {mine.gateway}")
         signature = signed(mine.key, CONTROL, mine.gateway, mine.agent, challenge.nonce)
         await control.send(Proof(mine.agent, signature).as_bytes())
@@ -124,7 +129,7 @@ class Agent:
             streams.start_soon(self._carry_out, control, order)
 
     async def _carry_out(self, control: ClientMessages, order: Dial) -> None:
-        """Do what was asked, or say why not. Whatever goes wrong ends this connection alone."""
+        """Do what was asked, or say why not. The boundary: whatever goes wrong ends this connection alone."""
         try:
             try:
                 stream = await self._dial(order)
@@ -134,8 +139,10 @@ class Agent:
                 return
             async with stream:
                 await self._carry(order, stream)
-        except* (RecgateError, trio.TooSlowError) as group:
-            self._say(f"{order.target}: {neutralise(str(_inside(group)[0]))}")
+        except* RecgateError as group:
+            self._say(f"{order.target}: {_inside(group)[0]}")
+        except* Exception as group:  # noqa: BLE001 - the boundary of one connection (law 7): the others go on
+            self._say(f"{order.target}: {', '.join(type(each).__name__ for each in _inside(group))}")
         finally:
             self._streams -= 1
 
