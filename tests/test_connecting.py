@@ -218,6 +218,7 @@ def test_whoami_says_whose_the_token_is(gate: Gate) -> None:
     assert done.returncode == 0, done.stderr
     row = json.loads(done.stdout)
     assert (row["user"], row["groups"], row["gateway"]) == ("alice", ["ops"], "gate-test")
+    assert row["endings"][0] == {"what": "the token is revoked or removed at the gateway", "within": 10.0}
     assert b"groups     ops\n" in gate.client("whoami").stdout
     done = gate.client("login")
     assert done.returncode == 2

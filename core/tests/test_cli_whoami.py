@@ -31,7 +31,7 @@ async def test_it_says_who_until_when_and_what_ends_it(tmp_path: Path) -> None:
             "acr": "mfa",
             "amr": ["otp"],
             "auth_time": time.time(),
-            "ends": ["first\x1b[2J", "second"],
+            "endings": [{"what": "first\x1b[2J", "within": 10}, {"what": "second", "within": 40.5}],
         }
         gateway.answers["/api/v1/whoami"] = [(200, said)]
         done = await command(tmp_path, "whoami")
@@ -42,14 +42,26 @@ async def test_it_says_who_until_when_and_what_ends_it(tmp_path: Path) -> None:
         "groups     dba, sre",
         "(in 1 h 0 min)",
         "level      mfa otp",
-        "           second",
+        "           second: within 40 s",
     ):
         assert line in done.stdout
     assert "ssh        certificate until" in done.stdout
     assert "\x1b" not in done.stdout
     row = json.loads(as_json.stdout)
-    assert (row["user"], row["url"], row["ends"]) == ("alice", gateway.url, said["ends"])
+    assert (row["user"], row["url"], row["endings"]) == ("alice", gateway.url, said["endings"])
     assert row["ssh_certificate_expires"] > time.time()
+
+
+@pytest.mark.parametrize(
+    ("endings", "words"), [([], "never: nobody tells the gateway"), (None, "its source does not say when")]
+)
+async def test_a_source_that_learns_nothing_or_does_not_say_is_told(
+    tmp_path: Path, endings: object, words: str
+) -> None:
+    async with stub_gateway(tmp_path) as gateway:
+        await signed_in(gateway, tmp_path)
+        gateway.answers["/api/v1/whoami"] = [(200, {"user": "alice", "endings": endings})]
+        assert words in (await command(tmp_path, "whoami")).stdout
 
 
 async def test_without_a_sign_in_it_says_how(tmp_path: Path) -> None:

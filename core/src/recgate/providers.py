@@ -30,6 +30,8 @@ __all__ = [
     "Challenge",
     "ClientAuthorities",
     "Directory",
+    "Ending",
+    "Foreseeing",
     "Driver",
     "Inheriting",
     "Interactive",
@@ -270,6 +272,31 @@ class Inheriting(Protocol):
 
         Sessions go on: `current` then judges what proved them by the configuration of now. `before` stays as it is; it
         may be another plugin's, of which there is nothing to take.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Something that ends a person's sessions before their credential expires.
+
+    `what` is for that person to read. `within` is how many seconds later the authenticator knows of it at most when it
+    is asked; the gateway's own `limits.recheck` comes on top.
+    """
+
+    what: str
+    within: float
+
+
+@runtime_checkable
+class Foreseeing(Protocol):
+    """What an authenticator may offer besides: it says what it would learn of a revocation (`recgate whoami`)."""
+
+    async def endings(self, principal: Principal) -> Sequence[Ending]:
+        """Say what ends this principal's sessions early; nothing, where its expiry is the only end that can be known.
+
+        Raises:
+            RecgateError: it cannot be said at the moment.
         """
         ...
 

@@ -160,6 +160,17 @@ async def test_a_workload_by_its_spiffe_id(make, authority):
     assert found.expires == pytest.approx((NOW + DAY).timestamp(), abs=2)
 
 
+async def test_without_a_revocation_list_nothing_is_said_of_revocation(make, tmp_path):
+    door = make()
+    found = await asked(door, ROOT.issue(uri(CI)))
+    (tmp_path / "crl.pem").write_bytes(ROOT.revocations())
+
+    (rule,) = await door.endings(found)
+    assert "rule" in rule.what
+    revoked, _ = await make(crl=tmp_path / "crl.pem").endings(found)
+    assert "revocation list" in revoked.what
+
+
 async def test_other_kinds_of_alternative_name(make):
     assert (await asked(make(), ROOT.issue(x509.DNSName("a.batch.example")))).name == "batch"
     assert (

@@ -22,7 +22,7 @@ from recgate.model import (
     Secret,
     TlsCertificateEvidence,
 )
-from recgate.providers import Directory
+from recgate.providers import Directory, Foreseeing
 from recgate_local import certificates, sshkeys, tokens, users
 from recgate_local.authenticator import LocalAuthenticator
 from recgate_local.database import Database
@@ -94,6 +94,15 @@ async def test_a_token_says_who_somebody_is(gate):
     assert principal.expires == pytest.approx(time.time() + 3600, abs=60)
     assert gate.local.name == principal.issuer
     assert text not in repr(principal)
+
+
+async def test_what_ends_it_early_is_known_at_once(gate):
+    _, text = gate.token()
+    endings = await gate.local.endings(await gate.who(password(text)))
+
+    assert isinstance(gate.local, Foreseeing)
+    assert [each.within for each in endings] == [0, 0]
+    assert endings[0].what == "the token is revoked or removed at the gateway"
 
 
 async def test_a_token_is_a_bearer_too(gate):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -40,8 +39,8 @@ class DeviceCode:
     interval: float
 
 
-def read_code(said: dict[str, object], now: float) -> DeviceCode:
-    """Read the gateway's answer; `expires` is wall-clock seconds. Raises `RecgateError`."""
+def read_code(said: dict[str, object]) -> DeviceCode:
+    """Read the gateway's answer; `expires` is seconds from now, as RFC 8628 §3.2 has it. Raises `RecgateError`."""
     handle, code = said.get("handle"), said.get("user_code")
     uri, whole = said.get("verification_uri"), said.get("verification_uri_complete") or ""
     if not (isinstance(handle, str) and handle and isinstance(code, str) and 0 < len(code) <= MAX_CODE):
@@ -49,9 +48,9 @@ def read_code(said: dict[str, object], now: float) -> DeviceCode:
     if not isinstance(uri, str) or not is_web_address(uri):
         raise RecgateError("the gateway sent no address to enter the code at. Ask its administrator.")
     expires = said.get("expires")
-    life = float(expires) - now if isinstance(expires, (int, float)) else MAX_LIFE
-    # A clock that is ahead of the gateway's must not end it before it began: the gateway says when it is over.
-    life = min(life, MAX_LIFE) if life > 0 else MAX_LIFE
+    life = MAX_LIFE
+    if isinstance(expires, (int, float)) and 0 < expires < MAX_LIFE:
+        life = float(expires)
     whole = whole if isinstance(whole, str) and is_web_address(whole) else ""
     return DeviceCode(handle, code, uri, whole, life, _interval(said, USUAL))
 
@@ -71,7 +70,7 @@ async def by_device(
     if wish.fresh:
         body["fresh"] = True
     _, said = await gateway.ask(PATH, body)
-    code = read_code(said, time.time())
+    code = read_code(said)
     _show(code)
     asked = {"source": source.name, "grant": "device", "handle": code.handle}
     if public_key:

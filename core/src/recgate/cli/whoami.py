@@ -12,7 +12,7 @@ import click
 from recgate.cli.context import json_option, print_json
 from recgate.cli.home import ClientHome
 from recgate.cli.login import answered
-from recgate.cli.moments import until
+from recgate.cli.moments import span, until
 from recgate.cli.remote import RemoteGateway, gateway_options
 from recgate.cli.sshidentity import SshIdentity
 from recgate.transcript.neutral import neutralise
@@ -47,11 +47,22 @@ def whoami(url: str, ca: Path | None, as_json: bool) -> None:
         rows.append(("signed in", time.strftime("%Y-%m-%d %H:%M", time.localtime(since))))
     if certificate is not None:
         rows.append(("ssh", f"certificate until {until(certificate, now)}"))
-    rows += [
-        ("ends when" if not number else "", each) for number, each in enumerate(_words(said.get("ends")))
-    ]
+    rows += _endings(said.get("endings"))
     for name, text in rows:
         click.echo(f"{name:<10} {neutralise(text, lines=False)}")
+
+
+def _endings(value: object) -> Sequence[tuple[str, str]]:
+    """Word what ends one's sessions early, and how soon the gateway knows."""
+    if not isinstance(value, list):
+        return [("ends early", "its source does not say when")]
+    found = [
+        cast("dict[str, object]", each) for each in cast("list[object]", value) if isinstance(each, dict)
+    ]
+    if not found:
+        return [("ends early", "never: nobody tells the gateway that it was taken back before its end")]
+    words = [f"{each.get('what', '')}: within {span(_moment(each.get('within')) or 0.0)}" for each in found]
+    return [("ends early" if not number else "", each) for number, each in enumerate(words)]
 
 
 def _words(value: object) -> Sequence[str]:

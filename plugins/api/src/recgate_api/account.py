@@ -6,9 +6,10 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from recgate import __version__
+from recgate.errors import RecgateError
 from recgate.httpauth import Receive, Scope, Send, answer_json, connection_of, signing_in
 from recgate.keys.ssh import public_line
-from recgate.providers import Advertising
+from recgate.providers import Advertising, Foreseeing
 from recgate.stepup import unmet
 
 if TYPE_CHECKING:
@@ -70,8 +71,22 @@ class WhoAmI:
                 "auth_time": principal.auth_time,
                 "address": connection_of(scope).peer_host,
                 "gateway": self._gateway.config.gateway.name,
+                "endings": await self._endings(principal),
             },
         )
+
+    async def _endings(self, principal: Principal) -> list[dict[str, object]] | None:
+        """Say what ends its sessions early, and in how many seconds at most; None where the source does not say."""
+        sources = self._gateway.registry.authenticators
+        source = next((each for each in sources if each.name == principal.proven_by), None)
+        if not isinstance(source, Foreseeing):
+            return None
+        recheck = self._gateway.config.limits.recheck
+        try:
+            found = await source.endings(principal)
+        except RecgateError:
+            return None
+        return [{"what": each.what, "within": each.within + recheck} for each in found]
 
 
 class Targets:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Final
 
 import trio
@@ -12,7 +13,7 @@ from cryptography import x509
 from recgate.errors import AuthenticationFailed
 from recgate.model import ConnectionInfo, Evidence, LoginName, Principal, ScramKeys, TlsCertificateEvidence
 from recgate.patterns import fits
-from recgate.providers import Authenticator
+from recgate.providers import Authenticator, Ending
 from recgate_certificates.checking import Authorities, CertificateRefused
 from recgate_certificates.settings import CertificateRule, CertificateSettings
 
@@ -76,6 +77,13 @@ class CertificateAuthenticator:
             return await trio.to_thread.run_sync(self._judged, der)
         except CertificateRefused:
             return None
+
+    async def endings(self, principal: Principal) -> Sequence[Ending]:
+        """Say what ends it early; of a revocation the gateway knows as soon as its list has it."""
+        endings = [Ending("the rule that the certificate fits is taken away", 0.0)]
+        if self._settings.crl:
+            endings.insert(0, Ending("the certificate is in the revocation list that the gateway has", 0.0))
+        return endings
 
     def inherit(self, before: Authenticator) -> None:
         """Take over the certificates of live sessions, which are judged by the rules of now."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, assert_never
@@ -33,6 +33,7 @@ from recgate.model import (
     TlsCertificateEvidence,
     VoucherEvidence,
 )
+from recgate.providers import Ending
 from recgate_local import certificates, scram, sshkeys, tokens, users
 from recgate_local.database import Database
 from recgate_local.errors import DirectoryFailed
@@ -205,6 +206,14 @@ class LocalAuthenticator:
             DirectoryFailed: the directory cannot be asked.
         """
         return await trio.to_thread.run_sync(self._current, principal)
+
+    async def endings(self, principal: Principal) -> Sequence[Ending]:
+        """Say what ends it early: everything is known here at once."""
+        credential = principal.credential_id.partition(":")[0]
+        return [
+            Ending(f"the {credential} is revoked or removed at the gateway", 0.0),
+            Ending("the user, or one of its groups, is taken away at the gateway", 0.0),
+        ]
 
     def _current(self, principal: Principal) -> Principal | None:
         kind, _, identifier = principal.credential_id.partition(":")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from recgate.errors import AuthenticationFailed
@@ -17,7 +18,8 @@ from recgate.model import (
     ScramKeys,
     Secret,
 )
-from recgate.providers import Authenticator
+from recgate.providers import Authenticator, Ending
+from recgate_oidc.endings import of_login, of_token
 from recgate_oidc.errors import ProviderFailed, TokenBroken, TokenRefused
 from recgate_oidc.jose import looks_cut, take_apart
 from recgate_oidc.logins import looks_like_token
@@ -131,6 +133,13 @@ class OidcAuthenticator:
         if self.signins is not None and principal.credential_id.startswith(CREDENTIAL):
             return await self.signins.standing.current(principal)
         return await self._liveness.current(principal)
+
+    async def endings(self, principal: Principal) -> Sequence[Ending]:
+        """Say what ends this principal's sessions early, as far as it is learnt here. Raises `LoginsFailed`."""
+        if self.signins is not None and principal.credential_id.startswith(CREDENTIAL):
+            login = await self.signins.logins.by_id(principal.credential_id.removeprefix(CREDENTIAL))
+            return of_login(self.source.settings, login) if login is not None else ()
+        return of_token(self.source.settings, principal)
 
     def inherit(self, before: Authenticator) -> None:
         """Take over the tokens of live sessions, which are judged by the configuration of now."""
