@@ -59,6 +59,25 @@ def test_a_level_and_a_fresh_sign_in_are_asked_for() -> None:
     assert (query["acr_values"], query["prompt"], query["max_age"]) == (["mfa"], ["login"], ["0"])
 
 
+@pytest.mark.parametrize(
+    ("parameters", "fresh", "prompt"),
+    [
+        ({}, False, ["consent"]),
+        ({}, True, ["consent login"]),
+        ({"prompt": ""}, False, None),
+        ({"prompt": "select_account"}, True, ["select_account login"]),
+        ({"prompt": "login"}, True, ["login"]),
+    ],
+)
+def test_a_refresh_token_needs_consent_unless_the_source_says_otherwise(
+    parameters: dict[str, str], fresh: bool, prompt: list[str] | None
+) -> None:
+    """OpenID Connect Core §11."""
+    source = replace(SOURCE, scopes=("openid", "offline_access"), parameters=parameters)
+    _, query = asked(Wish(fresh=fresh), source)
+    assert query.get("prompt") == prompt
+
+
 def test_what_the_gateway_adds_cannot_take_away_the_protection() -> None:
     hostile = {
         "access_type": "offline",

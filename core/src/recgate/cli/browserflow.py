@@ -63,12 +63,19 @@ class Attempt:
         }
         if wish.acr:
             asked["acr_values"] = wish.acr
-        if wish.fresh:
-            # `max_age` besides, since only then the ID token must say when the sign-in was (Core §2, auth_time).
-            asked |= {"prompt": "login", "max_age": "0"}
         parts = urlsplit(source.authorization_endpoint)
         # RFC 6749 §3.1: what the endpoint's address has already stays. What protects the sign-in is nobody's to change.
         more = {**dict(parse_qsl(parts.query, keep_blank_values=True)), **(source.parameters or {})}
+        # Core §11: without consent a provider leaves `offline_access` out, and with it the refresh token by which the
+        # gateway sees whether the sign-in still stands. A source may say another prompt, or none.
+        usual = "consent" if "offline_access" in source.scopes else ""
+        prompt = [*more.pop("prompt", usual).split(), *(["login"] if wish.fresh else [])]
+        if prompt:
+            asked["prompt"] = " ".join(dict.fromkeys(prompt))
+        if wish.fresh:
+            asked["max_age"] = (
+                "0"  # only then the ID token must say when the sign-in was (Core §2, auth_time)
+            )
         return urlunsplit(parts._replace(query=urlencode({**more, **asked}), fragment=""))
 
     def code_in(self, answer: Mapping[str, str], source: SignInSource) -> str:
