@@ -158,7 +158,7 @@ def test_a_refusal_is_told_to_the_operator_and_not_to_the_client(gate: GatewayPr
 
 
 def test_the_secret_is_nowhere_in_what_the_gateway_wrote(gate: GatewayProcess, bao: OpenBao) -> None:
-    """Law 4, and issue 3's canary: recordings, index, log, audit trail, and what the kernel shows of the process."""
+    """Law 4: recordings, index, log, audit trail, and what the kernel shows of the process."""
     with connect(gate, "canary-db") as connection:
         assert connection.execute("SELECT session_user").fetchone() == ("canary",)
     with pytest.raises(psycopg.OperationalError):

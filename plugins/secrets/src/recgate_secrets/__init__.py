@@ -1,0 +1,1 @@
+"""Credentials from where small installations keep them: environment variables, files, a command's output."""
