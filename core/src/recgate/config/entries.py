@@ -25,6 +25,8 @@ MAX_ENTRIES: Final = 10_000  # of one list
 _PREFIX: Final = {"store": "store-", "catalog": "catalog-", "search": "search-", "observers": "observer-"}
 # Protocols whose plugin has another name than they have.
 _PROTOCOL_PLUGIN: Final = {"https": "api"}
+# Vaults that one plugin brings several of.
+_VAULT_PLUGIN: Final = {"env": "secrets", "file": "secrets", "command": "secrets"}
 _NOUN: Final = {
     "identity": "identity source",
     "vaults": "vault",
@@ -43,6 +45,8 @@ def plugin_name(section: str, word: str) -> str:
     """Give the entry-point name that a word of a section stands for: `store: {file: …}` is `store-file`."""
     if section == "protocol":
         return _PROTOCOL_PLUGIN.get(word, word)
+    if section == "vaults":
+        return _VAULT_PLUGIN.get(word, word)
     return _PREFIX.get(section, "") + word
 
 

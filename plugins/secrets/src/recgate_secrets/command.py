@@ -7,8 +7,7 @@ import re
 import secrets
 import signal
 import subprocess
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Final, cast
+from typing import Annotated, Final
 
 import trio
 from pydantic import Field
@@ -16,18 +15,11 @@ from pydantic import Field
 from recgate.config import Settings
 from recgate.config.values import Duration
 from recgate.errors import VaultFailed
-from recgate.hookspecs import hookimpl
 from recgate.model import Principal, TargetInfo
-from recgate.providers import Lease, SettingsModel
+from recgate.providers import Lease
 from recgate_secrets.parsing import MAX_SECRET, FixedLease, credential_of
 
-if TYPE_CHECKING:
-    from recgate.config import Configuration
-    from recgate.providers import Vault
-
 __all__ = ["CommandSettings", "CommandVault"]
-
-recgate_api = 1
 
 _PATH: Final = re.compile(r"[A-Za-z0-9_/.@:+=,-]{1,500}\Z")
 _KEPT: Final = ("HOME", "LANG", "PATH", "TZ", "USER", "XDG_RUNTIME_DIR")  # of the gateway's own environment
@@ -126,16 +118,3 @@ def _end(process: trio.Process) -> None:
     except (ProcessLookupError, PermissionError):
         if process.returncode is None:
             process.kill()
-
-
-@hookimpl
-def recgate_settings() -> Iterable[SettingsModel]:
-    """Say where the settings stand."""
-    return [SettingsModel("vaults", "command", CommandSettings)]
-
-
-@hookimpl
-def recgate_vaults(config: Configuration) -> Iterable[Vault]:
-    """Give a vault for each entry."""
-    settings = cast("tuple[CommandSettings, ...]", config.options_of("vaults", "command"))
-    return [CommandVault(each) for each in settings]

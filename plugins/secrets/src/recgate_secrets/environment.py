@@ -9,25 +9,17 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Final, cast
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from recgate.config import Settings
 from recgate.errors import VaultFailed
-from recgate.hookspecs import hookimpl
 from recgate.model import Principal, Secret, TargetInfo
-from recgate.providers import Lease, SettingsModel
+from recgate.providers import Lease
 from recgate_secrets.parsing import FixedLease, credential_of
 
-if TYPE_CHECKING:
-    from recgate.config import Configuration
-    from recgate.providers import Vault
-
 __all__ = ["EnvironmentSettings", "EnvironmentVault"]
-
-recgate_api = 1
 
 _PATH: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}\Z")
 _TAKEN: Final[
@@ -80,16 +72,3 @@ class EnvironmentVault:
 
     async def revoke(self, lease: Lease) -> None:
         """Nothing is to be given back."""
-
-
-@hookimpl
-def recgate_settings() -> Iterable[SettingsModel]:
-    """Say where the settings stand."""
-    return [SettingsModel("vaults", "env", EnvironmentSettings)]
-
-
-@hookimpl
-def recgate_vaults(config: Configuration) -> Iterable[Vault]:
-    """Give a vault for each entry."""
-    settings = cast("tuple[EnvironmentSettings, ...]", config.options_of("vaults", "env"))
-    return [EnvironmentVault(each) for each in settings]

@@ -7,9 +7,8 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, cast
+from typing import Annotated, Final
 
 import trio
 from pydantic import Field
@@ -17,18 +16,11 @@ from pydantic import Field
 from recgate.config import Settings
 from recgate.config.values import ConfiguredPath
 from recgate.errors import VaultFailed
-from recgate.hookspecs import hookimpl
 from recgate.model import Principal, TargetInfo
-from recgate.providers import Lease, SettingsModel
+from recgate.providers import Lease
 from recgate_secrets.parsing import MAX_SECRET, FixedLease, credential_of
 
-if TYPE_CHECKING:
-    from recgate.config import Configuration
-    from recgate.providers import Vault
-
 __all__ = ["FileSettings", "FileVault"]
-
-recgate_api = 1
 
 _STEP: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@-]{0,199}\Z")
 MAX_STEPS: Final = 8
@@ -108,16 +100,3 @@ def _words(exc: OSError) -> str:
     if exc.errno in (errno.ELOOP, errno.ENOTDIR):
         return "a link is not followed. Put the file itself there."
     return f"{exc.strerror}. Check that it is there and that the gateway may read it."
-
-
-@hookimpl
-def recgate_settings() -> Iterable[SettingsModel]:
-    """Say where the settings stand."""
-    return [SettingsModel("vaults", "file", FileSettings)]
-
-
-@hookimpl
-def recgate_vaults(config: Configuration) -> Iterable[Vault]:
-    """Give a vault for each entry."""
-    settings = cast("tuple[FileSettings, ...]", config.options_of("vaults", "file"))
-    return [FileVault(each) for each in settings]
