@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import ssl
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from core.tests.logingateway import command, stub_gateway
 from recgate.cli.home import ClientHome, KnownGateway
 from recgate.cli.remote import Denied, RemoteGateway, is_client
 from recgate.errors import RecgateError
@@ -21,7 +23,9 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA"
 
 
 @asynccontextmanager
-async def answering(tmp_path: Path, status: int, value: object) -> AsyncIterator[RemoteGateway]:
+async def answering(
+    tmp_path: Path, status: int, value: object, headers: str = ""
+) -> AsyncIterator[RemoteGateway]:
     """A server that gives everybody the same answer."""
     keys = GatewayKeys(tmp_path / "data")
     keys.prepare()
@@ -33,7 +37,7 @@ async def answering(tmp_path: Path, status: int, value: object) -> AsyncIterator
         secure = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
         async with secure:
             await secure.receive_some()
-            head = f"HTTP/1.1 {status} X\r\ncontent-length: {len(body)}\r\n\r\n"
+            head = f"HTTP/1.1 {status} X\r\n{headers}content-length: {len(body)}\r\n\r\n"
             await secure.send_all(head.encode() + body)
 
     async with trio.open_nursery() as nursery:
@@ -87,6 +91,42 @@ async def test_a_target_that_can_be_none_is_refused(tmp_path: Path) -> None:
     async with answering(tmp_path, 200, {"targets": [{"name": "-oProxyCommand=x"}]}) as gateway:
         with pytest.raises(RecgateError, match="no target's name"):
             await gateway.targets()
+
+
+@pytest.mark.parametrize(
+    "value", [{}, {"targets": None}, {"targets": [1]}, {"targets": {"name": "web"}}, b"[" * 100_000]
+)
+async def test_an_answer_of_another_shape_is_none(tmp_path: Path, value: object) -> None:
+    async with answering(tmp_path, 200, value) as gateway:
+        with pytest.raises(RecgateError, match="does not answer as a recgate gateway does"):
+            await gateway.targets()
+
+
+async def test_labels_of_another_shape_are_none(tmp_path: Path) -> None:
+    async with answering(tmp_path, 200, {"targets": [{"name": "web", "labels": ["x"]}]}) as gateway:
+        (target,) = await gateway.targets()
+        assert target.labels == {}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_a_compressed_answer_is_not_unpacked(tmp_path: Path) -> None:
+    """Twice packed, a kilobyte fills the memory before its size can be looked at."""
+    bomb = gzip.compress(gzip.compress(bytes(10 << 20)))
+    async with answering(tmp_path, 200, bomb, "content-encoding: gzip, gzip\r\n") as gateway:
+        with pytest.raises(RecgateError, match="answers compressed"):
+            await gateway.about()
+
+
+@pytest.mark.parametrize("needs", ["\x1b]0;owned\x07", "\rroot@host# ", "\u202elmth"])
+async def test_nothing_that_a_gateway_says_acts_on_the_terminal(tmp_path: Path, needs: str) -> None:
+    async with stub_gateway(tmp_path) as gateway:
+        row = {"name": "web", "protocol": needs, "line": needs, "tunnel": needs, "needs": needs}
+        gateway.answers["/api/v1/targets"] = [(200, {"targets": [row, {**row, "needs": ""}]})]
+        gateway.known_by(tmp_path)._home.remember(KnownGateway(gateway.url, gateway.ca))
+        for words in (["targets"], ["targets", "--json"], ["connect", "web"]):
+            done = await command(tmp_path, *words, RECGATE_TOKEN="t")
+            assert needs not in done.output
+            assert "web" in done.output
 
 
 # The client library leaves its own generators to the collector when an answer is not read to its end.

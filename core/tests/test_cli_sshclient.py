@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -32,8 +34,44 @@ def test_the_host_key_is_believed_by_the_gateways_authority_alone(tmp_path: Path
 def test_ssh_expands_nothing_in_the_way(tmp_path: Path) -> None:
     ca = tmp_path / "100% ours" / "ca.pem"
     block = host_block(gateway(tmp_path), ABOUT, "prod-web", ca)
-    assert block.startswith("Host prod-web\n  HostName gate-1\n  User prod-web\n  ProxyCommand ")
+    assert block.startswith("Host prod-web\n  HostName gate.example\n  User prod-web\n  ProxyCommand ")
     assert f"--ca '{str(ca).replace('%', '%%')}' prod-web\n" in block
+
+
+def test_a_gateway_does_not_choose_among_the_persons_own_host_blocks(tmp_path: Path) -> None:
+    """By calling itself what a block with agent forwarding is for."""
+    about = About("bastion", ABOUT.ssh_host_ca)
+    block = host_block(gateway(tmp_path), about, "prod-web", None)
+    (tmp_path / "config").write_text(block + "Match host bastion\n  ForwardAgent yes\n")
+    words = ["ssh", "-G", "-F", str(tmp_path / "config"), "prod-web"]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert "forwardagent no" in said
+    assert "hostkeyalias bastion" in said
+
+
+def test_files_of_any_name_are_found_by_ssh(tmp_path: Path) -> None:
+    home = tmp_path / "100% h"
+    home.mkdir()
+    known = gateway(home).keep("x", "y")
+    (tmp_path / "config").write_text(host_block(gateway(home), ABOUT, "prod-web", None))
+    words = ["ssh", "-G", "-F", str(tmp_path / "config"), "prod-web"]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert f"userknownhostsfile {known.with_name('known_hosts-gate.example_8443')}" in said
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("https://a-b:1", "https://a_b:1"),
+        ("https://[::1]:1", "https://[1::]:1"),
+        ("https://[::1]:1", "https://1:1"),
+    ],
+)
+def test_no_two_gateways_share_a_file(tmp_path: Path, one: str, other: str) -> None:
+    home = ClientHome.of({"XDG_CONFIG_HOME": str(tmp_path)})
+    slugs = {RemoteGateway(KnownGateway(url), home).slug for url in (one, other)}
+    assert len(slugs) == 2
+    assert all(re.match(r"[a-z0-9._-]+\Z", each) for each in slugs)
 
 
 @pytest.mark.parametrize("name", ["-oProxyCommand=x", "a b", "a\nHost *", "", "A", "a/../b"])

@@ -26,6 +26,12 @@ PING: Final = 20.0  # seconds between pings
 SILENCE: Final = 60.0  # seconds for the answer to a ping, unless it is we who keep the connection waiting
 CLOSING: Final = 5.0  # seconds for the gateway to answer a close
 MAX_DETAIL: Final = 500  # characters of a refusal that are shown
+_EXPECTED: Final = (
+    RecgateError,
+    trio.TooSlowError,
+    trio_websocket.ConnectionRejected,
+    trio_websocket.HandshakeError,
+)
 
 
 class UpgradeRefused(RecgateError):
@@ -122,28 +128,29 @@ async def open_messages(
                 await connection.aclose()
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
-        # A refusal comes from the task that reads: what there is one of, is raised as what it is.
-        only = _only(group)
+        # A refusal comes from the task that reads. Of several tasks that hear of one end at once, each says the same.
+        leaves = _leaves(group)
+        if not all(isinstance(each, _EXPECTED) for each in leaves):
+            raise
+        only = leaves[0]
         if isinstance(only, trio_websocket.ConnectionRejected):
             raise UpgradeRefused(only.status_code, _detail(only)) from None
         if isinstance(only, (trio_websocket.HandshakeError, trio.TooSlowError)):
             raise RecgateError(f"{parts.netloc}: did not become a WebSocket") from None
-        if isinstance(only, RecgateError):
-            raise only from None
-        raise
+        raise only from None
     finally:
         await trio.aclose_forcefully(stream)
 
 
-def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Give the one exception in it, or itself."""
-    inside = group.exceptions
-    if len(inside) != 1:
-        return group
-    one = inside[0]
-    return (
-        _only(cast("BaseExceptionGroup[BaseException]", one)) if isinstance(one, BaseExceptionGroup) else one
-    )
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    """Give the exceptions in it, without the groups that nurseries wrap them in."""
+    found: list[BaseException] = []
+    for each in group.exceptions:
+        if isinstance(each, BaseExceptionGroup):
+            found += _leaves(cast("BaseExceptionGroup[BaseException]", each))
+        else:
+            found.append(each)
+    return found
 
 
 async def _dial(host: str, port: int, context: ssl.SSLContext) -> trio.SSLStream[trio.SocketStream]:

@@ -152,8 +152,11 @@ class RemoteGateway:
 
     async def targets(self) -> list[RemoteTarget]:
         """List what may be opened."""
-        said = await self._get("/api/v1/targets")
-        return [_target(each) for each in cast("list[dict[str, object]]", said.get("targets", []))]
+        said = (await self._get("/api/v1/targets")).get("targets")
+        rows = _list(said)
+        if not isinstance(said, list) or not all(isinstance(each, dict) for each in rows):
+            raise RecgateError(f"{self.known.url} does not answer as a recgate gateway does")
+        return [_target(cast("dict[str, object]", each)) for each in rows]
 
     @asynccontextmanager
     async def tunnel(self, target: str) -> AsyncGenerator[ClientMessages, None]:
@@ -174,7 +177,8 @@ class RemoteGateway:
     @property
     def slug(self) -> str:
         """Its address as part of a file's name."""
-        return re.sub(r"[^a-z0-9.]+", "_", urlsplit(self.known.url).netloc.lower()).strip("_")
+        # One for one, so that no two addresses have the same: their keys are not to be mixed up.
+        return re.sub(r"[^a-z0-9.-]", "_", urlsplit(self.known.url).netloc.lower())
 
     def keep(self, name: str, text: str) -> Path:
         """Write a public file beside what the client keeps, and give its path. Raises `RecgateError`."""
@@ -220,6 +224,7 @@ class RemoteGateway:
         self, path: str, headers: Sequence[tuple[bytes, bytes]], content: bytes | None
     ) -> tuple[int, bytes]:
         method, url = "GET" if content is None else "POST", self.known.url + path
+        headers = [*headers, (b"accept-encoding", b"identity")]
         body = bytearray()
         try:
             # No proxy from the environment: tunnels take none either, and one that works alone misleads.
@@ -227,6 +232,8 @@ class RemoteGateway:
                 httpx2.AsyncClient(verify=self._context, timeout=PATIENCE, trust_env=False) as client,
                 client.stream(method, url, headers=list(headers), content=content) as answer,
             ):
+                if "content-encoding" in answer.headers:  # nobody asked for it, and it may be a bomb
+                    raise RecgateError(f"{url}: answers compressed")
                 async for part in answer.aiter_bytes():
                     body += part
                     if len(body) > MAX_ANSWER:
@@ -264,7 +271,7 @@ def _why(exc: BaseException) -> str:
 def _object(body: bytes) -> dict[str, object]:
     try:
         value: object = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return cast("dict[str, object]", value) if isinstance(value, dict) else {}
 
@@ -278,7 +285,9 @@ def _target(row: dict[str, object]) -> RemoteTarget:
     return RemoteTarget(
         checked_target(str(row.get("name", ""))),
         str(row.get("protocol", "")),
-        {str(key): str(value) for key, value in cast("dict[str, object]", labels or {}).items()},
+        {str(key): str(value) for key, value in cast("dict[str, object]", labels).items()}
+        if isinstance(labels, dict)
+        else {},
         str(row.get("needs", "")),
         str(row.get("line", "")),
         str(row.get("tunnel", "")),

@@ -33,7 +33,9 @@ def ssh(target: str, arguments: tuple[str, ...], url: str, ca: Path | None) -> N
     about = trio.run(gateway.about)
     settings = ssh_settings(gateway, about, checked_target(target), ca)
     options = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
-    os.execv(program, ["ssh", *options, f"{target}@{about.name}", *arguments])  # noqa: S606 - no shell is wanted
+    # The host is the one that the person named: what a gateway calls itself must not choose among their `Host` blocks.
+    where = f"{target}@{gateway.known.host}"
+    os.execv(program, ["ssh", *options, where, *arguments])  # noqa: S606 - no shell is wanted
 
 
 def ssh_settings(gateway: RemoteGateway, about: About, target: str, ca: Path | None) -> dict[str, str]:
@@ -53,7 +55,7 @@ def ssh_settings(gateway: RemoteGateway, about: About, target: str, ca: Path | N
 
 def host_block(gateway: RemoteGateway, about: About, target: str, ca: Path | None) -> str:
     """Give the `Host` block of ssh_config(5) by which `ssh TARGET`, scp, rsync and git come through the gateway."""
-    lines = [f"Host {target}", f"  HostName {about.name}", f"  User {target}"]
+    lines = [f"Host {target}", f"  HostName {gateway.known.host}", f"  User {target}"]
     lines += [f"  {name} {value}" for name, value in ssh_settings(gateway, about, target, ca).items()]
     return "\n".join(lines) + "\n"
 
@@ -65,4 +67,5 @@ def _recgate() -> list[str]:
 
 
 def _quoted(path: str) -> str:
+    path = path.replace("%", "%%")  # ssh expands tokens in it, too
     return f'"{path}"' if " " in path else path

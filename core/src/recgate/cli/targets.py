@@ -90,6 +90,9 @@ def _remote(gateway: RemoteGateway, ca: Path | None, *, as_json: bool, as_ssh_co
         blocks = [host_block(gateway, about, each.name, ca) for each in found if each.protocol == "ssh"]
         click.echo("\n".join(blocks), nl=False)
         found = [each for each in found if each.protocol == "ssh"]
+        for name in (each.name for each in found if "." in each.name):
+            words = "goes through this gateway from now on, also if another host has that name"
+            click.echo(f"recgate: `ssh {name}` {words}", err=True)
     for each in found if not as_ssh_config else ():
         line = each.line.replace("{ca}", authority)
         if each.protocol == "ssh" and identity.stands(time.time()):
@@ -99,7 +102,7 @@ def _remote(gateway: RemoteGateway, ca: Path | None, *, as_json: bool, as_ssh_co
             row = {"name": each.name, "protocol": each.protocol, "labels": each.labels, "line": line}
             print_json({**row, "needs": each.needs})
         else:
-            shown = each.needs or line or f"recgate connect {each.name}"
+            shown = neutralise(each.needs, lines=False) or line or f"recgate connect {each.name}"
             click.echo(f"{each.name:<24} {neutralise(each.protocol, lines=False):<10} {shown}")
     if not found:
         click.echo(f"no target at {gateway.known.url} is open to you", err=True)
