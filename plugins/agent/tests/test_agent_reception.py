@@ -185,7 +185,11 @@ async def test_noise_in_a_proofs_place_is_cut(tmp_path: Path, noise: bytes) -> N
 
 
 @pytest.mark.parametrize(
-    ("noise", "code"), [(b" " * (MAX_MESSAGE + 1), reception.TOO_BIG), (b"noise", reception.WRONG)]
+    ("noise", "code"),
+    [
+        (b'{"failed":"' + b"x" * 43 + b'","why":"' + b"y" * MAX_MESSAGE + b'"}', reception.TOO_BIG),
+        (b"noise", reception.WRONG),
+    ],
 )
 async def test_noise_from_an_agent_is_cut(tmp_path: Path, noise: bytes, code: int) -> None:
     async with site(tmp_path) as home, by_hand(home, await enrolled(home)) as hand:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from plugins.agent.tests.test_agent_reception import (
 )
 from plugins.api.tests.test_api_listener import url
 from recgate.errors import RecgateError, UpstreamFailed
+from recgate.httpauth import Problem
 from recgate.metrics import AGENT_STREAMS, AGENTS
 from recgate.model import ConnectionInfo, Secret
 from recgate_agent import bridge
@@ -36,13 +37,29 @@ from recgate_agent.way import AgentWay
 PATIENCE = 15
 
 
+@dataclass
+class Running:
+    """An agent in a task of its own: it may end without ending the test."""
+
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    said: list[str] = field(default_factory=list)
+    away: str = ""
+
+    async def run(self, me: Enrolment) -> None:
+        with self.scope:
+            try:
+                await Agent(me, self.said.append).run()
+            except TurnedAway as exc:
+                self.away = str(exc)
+
+
 @asynccontextmanager
-async def running(home: House, me: Enrolment) -> AsyncIterator[trio.CancelScope]:
-    said: list[str] = []
+async def running(home: House, me: Enrolment) -> AsyncIterator[Running]:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(Agent(me, said.append).run)
-        await home.eventually(lambda: any(each.startswith("connected to gate") for each in said))
-        yield nursery.cancel_scope
+        agent = Running()
+        nursery.start_soon(agent.run, me)
+        await home.eventually(lambda: any(each.startswith("connected to gate") for each in agent.said))
+        yield agent
         nursery.cancel_scope.cancel()
 
 
@@ -70,7 +87,7 @@ async def test_an_agent_that_goes_ends_the_session_with_the_reason(tmp_path: Pat
     async with site(tmp_path) as home, running(home, await enrolled(home)) as agent:
         stream = await home.opened()
         (session,) = home.gateway.live.values()
-        agent.cancel()
+        agent.scope.cancel()
         assert b"BYE upstream: the agent relay, which led to prod, was lost" in await rest(stream)
         assert (await home.row(session.id, status="sealed")).reason == "upstream"
         await home.eventually(lambda: AGENTS._value.get() == 0)
@@ -79,14 +96,11 @@ async def test_an_agent_that_goes_ends_the_session_with_the_reason(tmp_path: Pat
 async def test_revoking_cuts_the_agent_and_its_sessions(tmp_path: Path) -> None:
     async with site(tmp_path) as home:
         me = await enrolled(home)
-        with pytest.RaisesGroup(
-            pytest.RaisesExc(TurnedAway, match="this agent was revoked"), flatten_subgroups=True
-        ):
-            async with running(home, me):
-                stream = await home.opened()
-                await revoke(home, "relay")
-                assert b"the agent relay, which led there, was revoked" in await rest(stream)
-                await trio.sleep_forever()
+        async with running(home, me) as agent:
+            stream = await home.opened()
+            await revoke(home, "relay")
+            assert b"the agent relay, which led there, was revoked" in await rest(stream)
+            await home.eventually(lambda: "this agent was revoked" in agent.away)
         with pytest.raises(TurnedAway, match="not known, or was revoked"):
             await Agent(me, lambda _: None).run()
         assert (await home.event("agent.revoked"))["agent"] == "relay"
@@ -94,13 +108,9 @@ async def test_revoking_cuts_the_agent_and_its_sessions(tmp_path: Path) -> None:
 
 async def test_enrolling_anew_cuts_who_had_the_name(tmp_path: Path) -> None:
     async with site(tmp_path) as home:
-        before = await enrolled(home)
-        with pytest.RaisesGroup(
-            pytest.RaisesExc(TurnedAway, match="was enrolled anew"), flatten_subgroups=True
-        ):
-            async with running(home, before):
-                after = await enrolled(home)
-                await trio.sleep_forever()
+        async with running(home, await enrolled(home)) as before:
+            after = await enrolled(home)
+            await home.eventually(lambda: "was enrolled anew" in before.away)
         async with running(home, after):
             await home.opened()
 
@@ -194,35 +204,48 @@ async def test_an_agent_that_is_lost_after_the_session_changes_nothing(tmp_path:
         assert not [event for event in home.audit() if event["event"] == "session.crashed"]
 
 
-async def test_a_revocation_between_the_proof_and_the_first_byte_counts(tmp_path: Path) -> None:
+@pytest.mark.parametrize("meanwhile", ["revoked", "again"])
+async def test_what_happens_between_the_proof_and_the_first_byte_counts(
+    tmp_path: Path, meanwhile: str
+) -> None:
     async with site(tmp_path) as home:
-        me, sent = await enrolled(home), []
+        me, sent, heard, statuses = await enrolled(home), [], [], []
         async with by_hand(home, me) as hand:
             client = await home.login()
             stream = (await hand.order()).stream
+            reception = Reception(online(home), "")
+            connection = ConnectionInfo("https", "127.0.0.1:1", "127.0.0.1:2")
+            scope = {
+                "type": "websocket",
+                "path": f"/stream/{stream}",
+                "headers": [(b"authorization", authorization(me, stream))],
+                "state": {"connection": connection},
+            }
 
             async def receive() -> MutableMapping[str, object]:
-                return {"type": "websocket.connect"}
+                heard.append(len(sent))
+                return {"type": "websocket.connect" if not sent else "websocket.disconnect"}
 
-            async def send(message) -> None:
+            async def send(message: MutableMapping[str, object]) -> None:
                 sent.append(message["type"])
-                if message["type"] == "websocket.accept":
+                if message["type"] != "websocket.accept":
+                    return
+                if meanwhile == "revoked":
                     await revoke(home, "relay")
                     await online(home).refresh()
+                    return
+                with pytest.raises(Problem) as seen:
+                    await reception(dict(scope), receive, send)
+                statuses.append(seen.value.status)
 
-            connection = ConnectionInfo("https", "127.0.0.1:1", "127.0.0.1:2")
-            await Reception(online(home), "")(
-                {
-                    "type": "websocket",
-                    "path": f"/stream/{stream}",
-                    "headers": [(b"authorization", authorization(me, stream))],
-                    "state": {"connection": connection},
-                },
-                receive,
-                send,
-            )
-            assert sent == ["websocket.accept", "websocket.close"]
+            await reception(dict(scope), receive, send)
             assert b"OK" not in await rest(client)
+            assert sent[0] == "websocket.accept"
+            assert sent[-1] == "websocket.close"
+            if meanwhile == "revoked":
+                assert (len(sent), heard) == (2, [0]), "nothing was carried"
+            else:
+                assert statuses == [404], "an id is good once"
 
 
 async def test_the_least_busy_agent_is_asked(tmp_path: Path) -> None:
