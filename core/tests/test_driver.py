@@ -6,6 +6,7 @@ import socket
 
 import pytest
 import trio
+import trio.testing
 
 from recgate import driver
 from recgate.driver import DriverSession
@@ -34,6 +35,52 @@ async def test_login_open_and_dial_come_from_the_door(session) -> None:
     assert opened is door.session
     assert deadline.deadline == float("inf"), "the handshake is over"
     assert await given.dial() is door.near
+
+
+class Slow:
+    """A challenge that takes a moment to end when it is withdrawn."""
+
+    text = ""
+
+    def __init__(self) -> None:
+        self.let_go = trio.Event()
+
+    async def answer(self):
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True):
+                await self.let_go.wait()
+
+
+async def test_challenges_leave_the_handshake_its_deadline(session, autojump_clock, monkeypatch) -> None:
+    given, door, deadline = session
+    monkeypatch.setattr(door, "answered", lambda name, challenge: challenge.answer(), raising=False)
+    deadline.deadline = trio.current_time() + 100
+    slow = [Slow(), Slow()]
+    async with trio.open_nursery() as nursery:
+        for each in slow:
+            nursery.start_soon(given.answered, "prod", each)
+        await trio.testing.wait_all_tasks_blocked()
+        assert deadline.deadline == float("inf")
+        nursery.cancel_scope.cancel()
+        for each in slow:
+            each.let_go.set()
+    assert deadline.deadline <= trio.current_time() + 100
+
+
+async def test_a_withdrawn_challenge_does_not_end_the_session_of_another_proof(session, monkeypatch) -> None:
+    given, door, deadline = session
+    monkeypatch.setattr(door, "answered", lambda name, challenge: challenge.answer(), raising=False)
+    deadline.deadline = trio.current_time() + 100
+    slow = Slow()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(given.answered, "prod", slow)
+        await trio.testing.wait_all_tasks_blocked()
+        await given.open(await given.login("prod", PasswordEvidence(Secret("x"))), {})
+        nursery.cancel_scope.cancel()
+        slow.let_go.set()
+    assert deadline.deadline == float("inf")
 
 
 async def test_the_first_reason_stands_and_facts_add_up(session) -> None:

@@ -112,6 +112,22 @@ async def test_client_authorities_are_those_of_every_source(tmp_path: Path, aski
         assert signing_in(home).client_authorities() == "PEM\n"
 
 
+async def test_threat_7_a_guess_that_is_taken_back_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hangs(*_: object) -> None:
+        await trio.sleep_forever()
+
+    async with house(tmp_path) as home:
+        monkeypatch.setattr(SharedSecret, "authenticate", hangs)
+        for _ in range(FREE_ATTEMPTS):
+            with trio.move_on_after(0.01):
+                await signing_in(home).login("prod", PasswordEvidence(Secret("a guess")))
+        with trio.fail_after(5), pytest.raises(AuthenticationFailed, match="too many failures"):
+            await signing_in(home).login("prod", PasswordEvidence(Secret("a guess")))
+        assert (await home.event("login.failed"))["reason"] == "the client did not wait for the answer"
+
+
 class Neighbours(SharedSecret):
     """Another source, which knows its users."""
 

@@ -34,6 +34,9 @@ class DriverSession:
         self.facts: dict[str, object] = {}
         self._door = door
         self._deadline = deadline or trio.CancelScope()
+        self._handshake = self._deadline.deadline
+        self._waiting = 0  # challenges: one that was withdrawn may take a moment to end
+        self._opened = False
 
     @property
     def connection(self) -> ConnectionInfo:
@@ -59,18 +62,23 @@ class DriverSession:
 
     async def answered(self, name: str, challenge: Challenge) -> LoggedIn:
         """Wait until a challenge is met, for longer than a handshake takes. Raises `AuthenticationFailed`."""
-        before = self._deadline.deadline
+        if not self._waiting:
+            self._handshake = self._deadline.deadline
+        self._waiting += 1
         self._deadline.deadline = float("inf")  # the challenge has a limit of its own
         try:
             return await self._door.answered(name, challenge)
         finally:
-            self._deadline.deadline = max(before, trio.current_time() + AFTER_CHALLENGE)
+            self._waiting -= 1
+            if not self._waiting and not self._opened:
+                self._deadline.deadline = max(self._handshake, trio.current_time() + AFTER_CHALLENGE)
 
     async def open(self, who: LoggedIn, details: Mapping[str, str]) -> Session:
         """Decide on access, open the recording, lease the credential (in `Session.credential`).
 
         Raises `AccessDenied`, `RecordingFailed` or `VaultFailed`: say so in the protocol's words and return.
         """
+        self._opened = True
         self._deadline.deadline = float("inf")  # the handshake is over; approval may take its time
         session = await self._door.open(who, details)
         session.on_end(self._end_soon)

@@ -173,6 +173,13 @@ class SignIn:
             assert principal is not None
             with trio.fail_after(LOGIN_TIMEOUT):
                 await self._check_name(principal)
+        except trio.Cancelled:
+            if guessable and limit == LOGIN_TIMEOUT:
+                # Or else whoever takes each guess back before it is judged could guess for ever. A code that somebody
+                # did not enter is none.
+                guard.failed(host, login.claimed, trio.current_time())
+                self._failed(login, "the client did not wait for the answer", "withdrawn")
+            raise
         except trio.TooSlowError:
             raise self._failed(login, "the identity source did not answer in time", "error") from None
         except AuthenticationFailed as exc:

@@ -10,14 +10,15 @@ import asyncssh
 import pytest
 import trio
 import trio.testing
+from asyncssh.auth import MSG_USERAUTH_INFO_RESPONSE
 from asyncssh.constants import MSG_USERAUTH_REQUEST
-from asyncssh.packet import Boolean, String
+from asyncssh.packet import Boolean, String, UInt32
 
 from plugins.ssh.tests.askpass import askpass
 from plugins.ssh.tests.gate import TOKEN, Gate
 from plugins.ssh.tests.rawclient import raw_client
 from recgate.model import CertificateEvidence, PasswordEvidence, PublicKeyEvidence, Secret
-from recgate_ssh.wire.client_leg import MAX_FAILURES
+from recgate_ssh.wire.client_leg import MAX_ATTEMPTS, MAX_FAILURES
 from tests.peers.sshd import keygen
 
 
@@ -145,6 +146,36 @@ async def test_of_two_proofs_at_once_the_first_leaves_nothing(gate: Gate):
         judged.set()
         await trio.testing.wait_all_tasks_blocked(0.2)
         assert not client._auth_complete
+    assert (await gate.sealed()).session is None
+
+
+class Deaf:
+    """A client's side of an authentication that hears nothing."""
+
+    def process_packet(self, *_: Any) -> bool:
+        return True
+
+    def log_received_packet(self, *_: Any) -> None:
+        pass
+
+    def cancel(self) -> None:
+        pass
+
+
+async def test_answers_sent_one_after_another_are_counted(gate: Gate):
+    """Threat 7: each drops the one before, so that none of them would ever fail."""
+    gate.judging = trio.Event()
+    async with raw_client(gate.port, manual=True) as client:
+        client._auth = Deaf()
+        name = b"".join((String("prod-web"), String("ssh-connection"), String("keyboard-interactive")))
+        client.send_packet(MSG_USERAUTH_REQUEST, name, String(""), String(""))
+        await trio.testing.wait_all_tasks_blocked(0.2)
+        for n in range(3 * MAX_ATTEMPTS):
+            if client.ended is None:
+                client.send_packet(MSG_USERAUTH_INFO_RESPONSE, UInt32(1), String(f"guess {n}"))
+                await trio.testing.wait_all_tasks_blocked()
+        await gate.until(lambda: client.ended is not None)
+    assert "Too many authentication attempts" in str(client.ended)
     assert (await gate.sealed()).session is None
 
 

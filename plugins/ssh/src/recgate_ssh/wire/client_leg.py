@@ -32,7 +32,7 @@ from recgate_ssh.wire.keys import Proof, host_keys, parse_proof
 from recgate_ssh.wire.link import Link, LinkEvents
 from recgate_ssh.wire.loop import Loop
 
-__all__ = ["MAX_FAILURES", "ClientLink", "Doorman", "Refusal", "client_options"]
+__all__ = ["MAX_ATTEMPTS", "MAX_FAILURES", "ClientLink", "Doorman", "Refusal", "client_options"]
 
 MAX_FAILURES: Final = 6  # proofs that failed before the connection is dropped, as sshd's MaxAuthTries
 MAX_ATTEMPTS: Final = 40  # authentication requests of any kind: an agent full of keys asks about each once
@@ -252,6 +252,7 @@ class ClientLink(Link, SSHServerConnection):
 
     async def validate_kbdint_response(self, username: str, responses: Sequence[str]) -> Any:
         """Judge the answer; one without a word is given at once (RFC 4256 §3.4), and what was shown is waited for."""
+        self._count_attempt()  # responses can be sent one after another, each of which drops the one before
         challenge, self._challenge = self._challenge, None
         if len(responses) != (0 if challenge is not None else 1):
             return self._outcome(Refusal())
