@@ -148,6 +148,7 @@ async def test_a_certificate_does_not_outlive_the_sign_in(provider, tmp_path):
         "ö",
         line_of(rsa.generate_private_key(65537, 1024).public_key()),  # noqa: S505 - which is the point
     ],
+    ids=["nothing", "no blob", "no key", "another kind", "unknown kind", "not ASCII", "too short"],
 )
 async def test_what_is_no_key_is_not_certified(provider, tmp_path, line):
     door = signins_for(provider, tmp_path)
