@@ -23,6 +23,7 @@ from recgate.errors import ConfigurationError, PluginError, RecgateError
 from recgate.gateway import Bound, Gateway
 from recgate.logs import configure_logs
 from recgate.plugins import Registry
+from recgate.privatememory import keep_memory_private
 
 __all__ = ["serve"]
 
@@ -39,19 +40,19 @@ def serve(as_json: bool) -> None:
     Without a file it starts on embedded defaults in ./recgate-data. Prints one line `ready` once every listener
     accepts. SIGTERM and SIGINT end all sessions, seal their recordings, and stop.
     """
+    keep_memory_private()
     # A reload reads the file that was found now, wherever it is looked for later.
     path = configuration.find(configuration_file())
     config = configuration.load(path)
     configure_logs(config.log.format, config.log.level)
     registry = Registry.of(config)
-    _limits()
+    _descriptors()
     with locked_data_dir(config.data_dir):
         trio.run(_serve, config, registry, path, as_json)
 
 
-def _limits() -> None:
-    """No core dumps, since memory holds credentials; and as many descriptors as the system grants."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+def _descriptors() -> None:
+    """Allow as many descriptors as the system grants."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 

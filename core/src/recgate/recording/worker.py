@@ -24,6 +24,7 @@ from typing import Final, cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recgate.errors import RecgateError, RecordingDamaged, RecordingFailed
+from recgate.privatememory import keep_memory_private
 from recgate.recording.indexer import Backend
 from recgate.recording.messages import Message, pack_message, read_message
 from recgate.recording.recovery import recover
@@ -39,6 +40,7 @@ MAX_QUEUED: Final = 1024
 
 def main() -> None:
     """Serve the gateway at the other end of standard input and output until it is gone."""
+    keep_memory_private()
     for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(stop, signal.SIG_IGN)
     os.nice(NICENESS)

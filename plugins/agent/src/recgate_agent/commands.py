@@ -19,6 +19,7 @@ from recgate.cli.home import ClientHome, gateway_url
 from recgate.config.values import parse_duration
 from recgate.errors import RecgateError
 from recgate.model import TARGET_NAME, Secret
+from recgate.privatememory import keep_memory_private
 from recgate.transcript.neutral import neutralise
 from recgate_agent.enrolment import Home, enroll
 from recgate_agent.proof import fingerprint
@@ -108,6 +109,7 @@ def _token() -> Secret:
 
 def _run(home: Home) -> None:
     """Run until told to stop. Exit status 1 when the gateway turns the agent away."""
+    keep_memory_private()
     try:
         trio.run(_until_told, Agent(home.load(), lambda words: click.echo(words, err=True)))
     except TurnedAway as exc:
