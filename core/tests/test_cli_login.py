@@ -24,7 +24,7 @@ from core.tests.logingateway import (
 from recgate.cli import deviceflow
 from recgate.cli.home import StoredToken
 from recgate.cli.login import has_display
-from recgate.cli.sshidentity import SshIdentity
+from recgate.cli.sshidentity import RENEW, SshIdentity
 from recgate.model import Secret
 
 
@@ -74,16 +74,29 @@ async def test_the_next_sign_in_needs_neither_address_nor_ca_nor_source(tmp_path
     assert identity.expires() is None  # the certificate stood for the sign-in before
 
 
-async def test_the_ssh_line_of_a_target_offers_the_certificate_as_long_as_it_stands(tmp_path: Path) -> None:
+async def test_the_ssh_line_of_a_target_offers_a_certificate_that_stands(tmp_path: Path) -> None:
     async with stub_gateway(tmp_path) as gateway:
         identity = await signed_in(gateway, tmp_path)
         web = {"name": "web", "protocol": "ssh", "line": "ssh -p 2222 web@gate"}
         gateway.answers["/api/v1/targets"] = [(200, {"targets": [web]})]
-        done = await command(tmp_path, "targets")
-        assert f"ssh -i {identity.file} -o IdentitiesOnly=yes -p 2222 web@gate" in done.stdout, done.output
-        identity.keep(gateway.signed(identity.public_key(), time.time() - 1))
-        assert "  ssh -p 2222 web@gate" not in done.stdout
+        certified = f"ssh        ssh -i {identity.file} -o IdentitiesOnly=yes -p 2222 web@gate"
+        identity.keep(gateway.signed(identity.public_key(), time.time() + 3_600))
+        assert certified in (await command(tmp_path, "targets")).stdout
+        assert gateway.asked[-1][0] == "/api/v1/targets"
+
+        over = gateway.signed(identity.public_key(), time.time() - 1)
+        identity.keep(over)
         assert "ssh        ssh -p 2222 web@gate" in (await command(tmp_path, "targets")).stdout
+        assert gateway.asked[-1] == (RENEW, {"ssh_public_key": identity.public_key()}, TOKEN)
+
+        renewed = gateway.signed(identity.public_key(), time.time() + 3_600)
+        gateway.answers[RENEW] = [(200, {"ssh_certificate": renewed})]
+        assert certified in (await command(tmp_path, "targets")).stdout
+        assert identity.certificate_file.read_text() == renewed
+
+        identity.drop()
+        assert "ssh        ssh -p 2222 web@gate" in (await command(tmp_path, "targets")).stdout
+        assert not identity.file.exists()
 
 
 @pytest.mark.parametrize(

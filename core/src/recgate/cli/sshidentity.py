@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import time
 from pathlib import Path
 from typing import Final
 
@@ -17,12 +18,16 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_public_identity,
 )
 
+from recgate.cli.remote import RemoteGateway
 from recgate.errors import RecgateError
 from recgate.keys.files import make_private_directory, read_or_create, read_private, write_atomically
 from recgate.keys.ssh import load_ssh_key, new_ssh_key, public_line
+from recgate.model import Secret
 
-__all__ = ["SshIdentity"]
+__all__ = ["SshIdentity", "certified"]
 
+RENEW: Final = "/api/v1/oidc/renew-certificate"
+RENEW_BEFORE: Final = 900.0  # seconds before its end at which a certificate is asked for anew
 MAX_LINE: Final = 16 << 10  # bytes of a certificate
 _LINE: Final = re.compile(
     r"ssh-ed25519-cert-v01@openssh\.com [A-Za-z0-9+/]{16,}={0,2}(?: [!-~]{0,200})?\n?\Z"
@@ -85,6 +90,22 @@ class SshIdentity:
         if not line.startswith("ssh "):
             return line
         return f"ssh -i {shlex.quote(str(self.file))} -o IdentitiesOnly=yes {line.removeprefix('ssh ')}"
+
+
+async def certified(gateway: RemoteGateway, identity: SshIdentity, token: Secret) -> bool:
+    """Whether there is a certificate to use, once a new one was asked for in place of one that ends soon.
+
+    A sign-in without a key has none. A gateway that gives none, or is away, leaves it at what there is.
+    """
+    now = time.time()
+    ends = identity.expires()
+    if ends is not None and ends - now < RENEW_BEFORE:
+        try:
+            _, said = await gateway.ask(RENEW, {"ssh_public_key": identity.public_key()}, token=token)
+            identity.keep(str(said.get("ssh_certificate", "")))
+        except RecgateError:
+            return identity.stands(now)
+    return identity.stands(now)
 
 
 def _certificate(line: str) -> SSHCertificate | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,7 +14,7 @@ from recgate.cli.home import ClientHome
 from recgate.cli.livesocket import ask
 from recgate.cli.remote import RemoteGateway, gateway_options, is_client
 from recgate.cli.sshclient import host_block
-from recgate.cli.sshidentity import SshIdentity
+from recgate.cli.sshidentity import SshIdentity, certified
 from recgate.errors import RecgateError
 from recgate.keys import GatewayKeys
 from recgate.model import Principal
@@ -84,7 +83,10 @@ def _remote(gateway: RemoteGateway, ca: Path | None, *, as_json: bool, as_ssh_co
     """Print what a gateway elsewhere says that this person may reach."""
     found = trio.run(gateway.targets)
     authority = gateway.ca_file()
-    identity = SshIdentity(ClientHome.of().directory, gateway.slug)
+    home = ClientHome.of()
+    identity = SshIdentity(home.directory, gateway.slug)
+    with_ssh = any(each.protocol == "ssh" for each in found) and not as_ssh_config
+    certificate = with_ssh and trio.run(certified, gateway, identity, home.token(gateway.known.url).token)
     if as_ssh_config:
         about = trio.run(gateway.about)
         blocks = [host_block(gateway, about, each.name, ca) for each in found if each.protocol == "ssh"]
@@ -95,7 +97,7 @@ def _remote(gateway: RemoteGateway, ca: Path | None, *, as_json: bool, as_ssh_co
             click.echo(f"recgate: `ssh {name}` {words}", err=True)
     for each in found if not as_ssh_config else ():
         line = each.line.replace("{ca}", authority)
-        if each.protocol == "ssh" and identity.stands(time.time()):
+        if each.protocol == "ssh" and certificate:
             line = identity.in_line(line)
         line = neutralise(line, lines=False)
         if as_json:
