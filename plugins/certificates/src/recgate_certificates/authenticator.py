@@ -14,7 +14,8 @@ from recgate.errors import AuthenticationFailed
 from recgate.model import ConnectionInfo, Evidence, LoginName, Principal, ScramKeys, TlsCertificateEvidence
 from recgate.patterns import fits
 from recgate.providers import Authenticator, Ending
-from recgate_certificates.checking import Authorities, CertificateRefused
+from recgate_certificates.checking import Authorities
+from recgate_certificates.errors import CertificateRefused
 from recgate_certificates.settings import CertificateRule, CertificateSettings
 
 __all__ = ["CertificateAuthenticator"]

@@ -10,24 +10,22 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from recgate.errors import ConfigurationError, RecgateError
+from recgate.errors import ConfigurationError
+from recgate_certificates.errors import CertificateRefused
+from recgate_certificates.revocation import Revocations
 
-__all__ = ["Authorities", "CertificateRefused"]
+__all__ = ["Authorities"]
 
-MAX_FILE: Final = 32 << 20  # bytes of authorities or revocation lists
+MAX_FILE: Final = 32 << 20  # bytes of authorities
 MAX_CERTIFICATE: Final = 64 << 10  # bytes (DER)
 MAX_DEPTH: Final = 4  # authorities between the certificate and `ca`
 MIN_RSA: Final = 2_048  # bits: what the library demands of authorities holds for certificates as well
-
-
-class CertificateRefused(RecgateError):
-    """The certificate is of these authorities, or says so, and does not count."""
 
 
 class Authorities:
@@ -38,7 +36,7 @@ class Authorities:
         self._between = _certificates(intermediates) if intermediates is not None else []
         for path, found in ((ca, self._roots), (intermediates, self._between)):
             _check_authorities(path, found)
-        self._crl = crl
+        self._revocations = None if crl is None else Revocations(crl)
         self._names = {each.subject for each in (*self._roots, *self._between)}
         parts = (
             each.public_bytes(serialization.Encoding.PEM).decode() for each in (*self._roots, *self._between)
@@ -73,21 +71,10 @@ class Authorities:
             _check_key(certificate)
         except (VerificationError, ValueError, x509.DuplicateExtension, UnsupportedAlgorithm) as exc:
             raise CertificateRefused(f"its chain does not verify: {str(exc)[:200]}") from None
-        if self._crl is not None:
-            self._check_revocation(self._crl, chain)
+        if self._revocations is not None:
+            for each, issuer in itertools.pairwise(chain):
+                self._revocations.check(each.serial_number, issuer)
         return certificate
-
-    def _check_revocation(self, path: Path, chain: Sequence[x509.Certificate]) -> None:
-        """Refuse unless a current list of its issuer clears each certificate of the chain but the root."""
-        lists = _lists(path)
-        now = datetime.fromtimestamp(time.time(), UTC)
-        for certificate, issuer in itertools.pairwise(chain):
-            current = [each for each in lists if _is_current(each, issuer, now)]
-            if not current:
-                raise CertificateRefused("there is no current revocation list of its authority")
-            serial = certificate.serial_number
-            if any(each.get_revoked_certificate_by_serial_number(serial) is not None for each in current):
-                raise CertificateRefused("it was revoked")
 
 
 def _check_purpose(certificate: x509.Certificate) -> None:
@@ -119,19 +106,6 @@ def _check_authorities(path: Path | None, found: Sequence[x509.Certificate]) -> 
             )
 
 
-def _is_current(found: x509.CertificateRevocationList, issuer: x509.Certificate, now: datetime) -> bool:
-    end = found.next_update_utc
-    if found.issuer != issuer.subject or found.last_update_utc > now or end is None or end < now:
-        return False
-    try:
-        if any(each.critical for each in found.extensions):
-            # Of some of its certificates only (RFC 5280 §5.2.4, §5.2.5): who is not in it may be revoked all the same.
-            return False
-        return found.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]
-    except (InvalidSignature, TypeError, ValueError, UnsupportedAlgorithm, x509.DuplicateExtension):
-        return False
-
-
 def _read(path: Path) -> bytes:
     with path.open("rb") as file:
         data = file.read(MAX_FILE + 1)
@@ -147,12 +121,3 @@ def _certificates(path: Path) -> list[x509.Certificate]:
         raise ConfigurationError(
             f"{path}: no certificates (PEM) can be read from it: {exc}. Check it."
         ) from exc
-
-
-def _lists(path: Path) -> list[x509.CertificateRevocationList]:
-    begin, end = b"-----BEGIN X509 CRL-----", b"-----END X509 CRL-----"
-    try:
-        parts = [part.partition(end)[0] for part in _read(path).split(begin)[1:]]
-        return [x509.load_pem_x509_crl(begin + part + end + b"\n") for part in parts]
-    except (OSError, ValueError):
-        raise CertificateRefused("its authority's revocation list cannot be read") from None

@@ -44,7 +44,7 @@ class CertificateSettings(SourceSettings):
     )
     crl: ConfiguredPath | None = Field(
         default=None,
-        description="revocation lists (PEM), read anew each time; one that is missing or stale refuses",
+        description="revocation lists (PEM), read again when the file changes; a missing, partial or stale one refuses",
     )
     rules: Annotated[tuple[CertificateRule, ...], Field(min_length=1, max_length=1_000)] = Field(
         description="which of them sign in, as what; the first that fits counts"
