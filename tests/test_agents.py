@@ -169,10 +169,14 @@ class Site(GatewayProcess):
         self._seen.update(row["id"] for row in found)
         return found
 
-    def asleep(self) -> None:
-        """Wait until the database works on what a client asked for."""
-        ask = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(100)'"
-        self.until(lambda: self.cluster.psql(ask) == "1", "the statement at the target")
+    def asleep(self, seconds: int) -> None:
+        """Wait until the database works on what a client asked for.
+
+        Each test sleeps another time: PostgreSQL goes on with a sleep whose client has gone.
+        """
+        asked = f"SELECT pg_sleep({seconds})"
+        running = "SELECT query FROM pg_stat_activity"
+        self.until(lambda: asked in self.cluster.psql(running).splitlines(), "the statement at the target")
 
 
 @pytest.fixture(scope="module")
@@ -222,8 +226,8 @@ def test_an_agent_that_is_killed_ends_its_session_with_the_reason(site: Site, pr
     state = site.enrol(name, "prod-db", "prod-web")
     with site.agent(state) as process:
         if protocol == "psql":
-            client = site.psql("SELECT pg_sleep(100)")
-            site.asleep()
+            client = site.psql("SELECT pg_sleep(101)")
+            site.asleep(101)
         else:
             client = site.ssh("echo begun; sleep 100")
             assert client.stdout is not None
@@ -247,8 +251,8 @@ def test_a_cancel_request_takes_the_same_way(site: Site) -> None:
             psycopg.connect(f"{where} {ca}", password=site.alice) as connection,
             ThreadPoolExecutor(1) as pool,
         ):
-            asleep = pool.submit(connection.execute, "SELECT pg_sleep(100)")
-            site.asleep()
+            asleep = pool.submit(connection.execute, "SELECT pg_sleep(102)")
+            site.asleep(102)
             connection.cancel_safe()
             with pytest.raises(psycopg.errors.QueryCanceled):
                 asleep.result(PATIENCE)
@@ -258,8 +262,8 @@ def test_a_cancel_request_takes_the_same_way(site: Site) -> None:
 def test_a_revoked_agent_is_cut_at_once_and_its_sessions_end(site: Site) -> None:
     state = site.enrol("relay-3", "prod-db")
     with site.agent(state) as process:
-        client = site.psql("SELECT pg_sleep(100)")
-        site.asleep()
+        client = site.psql("SELECT pg_sleep(103)")
+        site.asleep(103)
         assert site.run("agent", "revoke", "relay-3") == "relay-3: revoked\n"
         code, _, error = finished(client)
         assert (code, "the agent relay-3, which led there, was revoked" in error) == (2, True), error

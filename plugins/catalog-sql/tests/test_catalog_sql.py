@@ -1,7 +1,8 @@
-"""The catalog against real SQLite files, opened by several processes at once as in production."""
+"""The catalog against real SQLite files and PostgreSQL, opened by several processes at once as in production."""
 
 from __future__ import annotations
 
+import gc
 import stat
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from recgate.providers import SessionFilter, SessionRow
 from recgate_catalog_sql import plugin
 from recgate_catalog_sql.catalog import SqlCatalog
 from recgate_catalog_sql.schema import VERSION, prepare, sessions
+from tests.peers.postgres import PASSWORD, Cluster, debian_bin
 
 ROW = SessionRow("0190-aa", "alice", ("dba", "sre"), "prod-db", "postgres", "10.0.0.7:40112", started=1000.0)
 
@@ -54,6 +56,18 @@ def test_putting_again_replaces(catalog):
     catalog.put(ROW)
     catalog.put(replace(ROW, status="recovered", ended=1001.0))
     assert catalog.find(SessionFilter()) == [replace(ROW, status="recovered", ended=1001.0)]
+
+
+def test_postgresql_holds_one_too():
+    with Cluster(debian_bin(), tls=False) as cluster:
+        url = f"postgresql+psycopg://postgres:{PASSWORD}@127.0.0.1:{cluster.port}/postgres"
+        catalog = SqlCatalog(url)
+        try:
+            catalog.put(ROW)
+            catalog.put(replace(ROW, status="sealed", requests=7))
+            assert catalog.find(SessionFilter(user="alice")) == [replace(ROW, status="sealed", requests=7)]
+        finally:
+            catalog.close()
 
 
 def test_find_narrows_by_user_target_and_live(catalog):
@@ -145,6 +159,24 @@ def test_what_is_no_database_is_said_with_a_remedy(tmp_path):
     (tmp_path / "catalog.sqlite").write_bytes(b"not a database, and longer than a header" * 100)
     with pytest.raises(RecgateError, match=r"catalog\.sqlite.*not a database.*check that"):
         SqlCatalog(f"sqlite:///{tmp_path / 'catalog.sqlite'}")
+
+
+def test_a_database_of_another_kind_is_refused():
+    with pytest.raises(RecgateError, match="mysql cannot hold a catalog; use one of sqlite, postgresql"):
+        SqlCatalog("mysql+pymysql://127.0.0.1/recgate")
+
+
+def test_what_is_put_again_and_again_leaves_nothing_for_the_garbage_collector(catalog):
+    """The sealing worker puts a session's row at each segment, and has megabytes of it on its stack then."""
+    again = replace(ROW, status="live", ended=None)
+    catalog.put(again)
+    gc.collect()
+    gc.disable()
+    try:
+        catalog.put(again)
+        assert gc.collect() < 100
+    finally:
+        gc.enable()
 
 
 def test_preparing_again_changes_nothing(url):

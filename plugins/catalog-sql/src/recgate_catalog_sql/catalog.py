@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any, Final
 
 import sqlalchemy as sa
 import sqlalchemy.exc as errors
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.event import listen
 
 from recgate.errors import RecgateError
@@ -24,15 +25,25 @@ BUSY_PAUSE: Final = 0.01  # seconds before trying again where SQLite does not wa
 MAX_PAGE: Final = 10_000  # rows of one answer; callers page with `before`
 COLUMNS: Final = tuple(field.name for field in fields(SessionRow))
 
+
+def _upsert(insert: Callable[[sa.Table], sqlite.Insert | postgresql.Insert]) -> sa.Executable:
+    statement = insert(sessions)
+    news = {name: statement.excluded[name] for name in COLUMNS if name != "id"}
+    return statement.on_conflict_do_update(index_elements=[sessions.c.id], set_=news)
+
+
 # Made once: to word a statement takes SQLAlchemy longer than SQLite takes to carry it out.
-_INSERT: Final = sessions.insert()
-_UPDATE: Final = sessions.update().where(sessions.c.id == sa.bindparam("session"))
+_PUT: Final = {"sqlite": _upsert(sqlite.insert), "postgresql": _upsert(postgresql.insert)}
 
 
 class SqlCatalog:
-    """A `Catalog` in one table. `url` is SQLAlchemy's; errors of the database become `RecgateError`."""
+    """A `Catalog` in one table of SQLite or PostgreSQL. `url` is SQLAlchemy's; its errors become `RecgateError`."""
 
     def __init__(self, url: str) -> None:
+        backend = sa.make_url(url).get_backend_name()
+        if backend not in _PUT:
+            raise RecgateError(f"catalog-sql: {backend} cannot hold a catalog; use one of {', '.join(_PUT)}")
+        self._put = _PUT[backend]
         self._engine = sa.create_engine(url)
         if self._engine.dialect.name == "sqlite":
             listen(self._engine, "connect", _configure_sqlite)
@@ -50,26 +61,10 @@ class SqlCatalog:
         values: dict[str, object] = {name: getattr(row, name) for name in COLUMNS}
         values["groups"] = json.dumps(row.groups)
         try:
-            # A live session is new and another one is known, so that what is usual is one transaction.
-            new = row.status == "live"
-            for step in (self._insert, self._update) if new else (self._update, self._insert, self._update):
-                if step(values):
-                    break
+            with self._engine.begin() as connection:
+                connection.execute(self._put, values)
         except errors.SQLAlchemyError as exc:
             raise self._failed(exc) from exc
-
-    def _update(self, values: Mapping[str, object]) -> bool:
-        with self._engine.begin() as connection:
-            return connection.execute(_UPDATE, {"session": values["id"], **values}).rowcount > 0
-
-    def _insert(self, values: Mapping[str, object]) -> bool:
-        """Insert; False if it is there, which another process may have seen to since we looked."""
-        try:
-            with self._engine.begin() as connection:
-                connection.execute(_INSERT, values)
-        except errors.IntegrityError:
-            return False
-        return True
 
     def get(self, session: str) -> SessionRow | None:
         """Give one row."""
