@@ -6,7 +6,7 @@ import json
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -46,7 +46,10 @@ class Target:
                     greeted = True
                     await stream.send_all(self.greeting)
                 elif data.startswith(b"ASK"):
-                    await stream.send_all(b"ANSWER to " + data)
+                    with suppress(
+                        trio.BrokenResourceError
+                    ):  # the gateway may leave before it has been answered
+                        await stream.send_all(b"ANSWER to " + data)
 
 
 @dataclass

@@ -9,13 +9,17 @@ from pathlib import Path
 import pytest
 import trio
 
+import recgate_api.tunnel
 from core.tests.test_gateway import House
+from plugins.api.tests.test_api_http import UPGRADE, secured
+from plugins.api.tests.test_api_http import until as said_until
 from plugins.api.tests.test_api_listener import ALICE, listening, trusting, url
 from recgate.carrying import Parted
 from recgate.sansio.asks import Denied
 from recgate.websocketclient import ClientMessages, open_messages
 
 PATIENCE = 15
+STUCK = 0.5  # seconds without a message taken
 
 
 @asynccontextmanager
@@ -110,3 +114,45 @@ async def test_bytes_arrive_whole(tmp_path: Path, size: int) -> None:
             await opened(messages)
             await messages.send(line)
             assert await until(messages, b"\n") == b"ANSWER to " + line
+
+
+async def test_a_client_that_takes_nothing_does_not_outlast_its_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may read as slowly as it likes while the session lives, and holds nothing once that has ended."""
+    monkeypatch.setattr(recgate_api.tunnel, "LAST", 0.5)
+    async with listening(tmp_path) as (home, _), trio.open_nursery() as nursery:
+        stream = await secured(home)
+        await stream.send_all(UPGRADE)
+        assert (await said_until(stream, b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        await stream.send_all(binary(b"HELLO prod\n"))
+        await home.event("session.opened")
+        (session,) = home.gateway.live.values()
+        asked = [trio.Event()]
+
+        async def ask_and_take_nothing() -> None:
+            try:
+                while True:
+                    await stream.send_all(binary(b"ASK " + b"x" * 60_000 + b"\n"))
+                    asked.append(trio.Event())
+                    asked[-2].set()
+            except trio.BrokenResourceError:
+                nursery.cancel_scope.cancel()
+
+        nursery.start_soon(ask_and_take_nothing)
+        stuck = False
+        while not stuck:
+            with trio.move_on_after(STUCK) as waiting:
+                await asked[-1].wait()
+            stuck = waiting.cancelled_caught
+        assert len(asked) > 5
+        session.end(Denied("the credential was revoked", "revoked", session.id))
+        await home.row(session.id, status="sealed")
+        with trio.fail_after(PATIENCE):
+            await trio.sleep_forever()
+
+
+def binary(data: bytes) -> bytes:
+    """A masked WebSocket message (RFC 6455 §5.2), the mask being zero."""
+    size = bytes([0x80 | len(data)]) if len(data) < 126 else b"\xfe" + len(data).to_bytes(2, "big")
+    return b"\x82" + size + bytes(4) + data

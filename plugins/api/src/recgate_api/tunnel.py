@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, cast
 
 import trio
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Connect"]
 
 PARTING: Final = 1.5  # seconds for last words when the gateway stops
+LAST: Final = 30.0  # seconds for the client to take what the session said, once that has ended
 UPGRADE: Final = 426
 
 # Why a session ended, as close codes of RFC 6455 §7.4.1; every other reason is somebody's decision.
@@ -49,7 +51,8 @@ class Connect:
             )
         await receive()  # websocket.connect
         await send({"type": "websocket.accept", "headers": []})
-        tunnel = _Tunnel(self._gateway, connection, Voucher(principal, name), AcceptedMessages(receive, send))
+        messages, voucher = AcceptedMessages(receive, send), Voucher(principal, name)
+        tunnel = _Tunnel(self._gateway, connection, voucher, messages, _dropping(scope))
         await tunnel.run()
 
 
@@ -57,12 +60,19 @@ class _Tunnel:
     """One tunnel. Cancelled, it has `PARTING` seconds to pass on what the session said last."""
 
     def __init__(
-        self, gateway: Gateway, connection: ConnectionInfo, voucher: Voucher, messages: AcceptedMessages
+        self,
+        gateway: Gateway,
+        connection: ConnectionInfo,
+        voucher: Voucher,
+        messages: AcceptedMessages,
+        drop: Callable[[], None],
     ) -> None:
         self._gateway = gateway
         self._connection = connection
         self._voucher = voucher
         self._messages = messages
+        self._drop = drop
+        self._over = trio.Event()
         self._near, self._far = socket.socketpair()
         self._near.setblocking(False)
         self._far.setblocking(False)
@@ -74,6 +84,7 @@ class _Tunnel:
         """Carry until the session has ended or the client has gone, whichever comes first."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._hurry_when_cancelled)
+            nursery.start_soon(self._hurry_when_over)
             try:
                 with self._scope:
                     await self._carry()
@@ -92,6 +103,13 @@ class _Tunnel:
         finally:
             self._scope.deadline = trio.current_time() + PARTING
 
+    async def _hurry_when_over(self) -> None:
+        """A client that takes nothing holds up what is sent, which cannot be cancelled, but not for ever."""
+        await self._over.wait()
+        await trio.sleep(LAST)
+        self._scope.cancel()
+        self._drop()
+
     async def _carry(self) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._take)
@@ -105,6 +123,7 @@ class _Tunnel:
             self._reason = await self._gateway.carry(self._far, self._connection.peer, self._voucher)
         except AccessDenied as exc:  # the configuration changed since it was asked
             self._reason = str(exc)
+        self._over.set()
 
     async def _give(self) -> None:
         try:
@@ -123,3 +142,9 @@ class _Tunnel:
     def _leave(self) -> None:
         """The client has gone: the session hears what it would hear of a connection that closed."""
         self._stream.socket.close()
+
+
+def _dropping(scope: Scope) -> Callable[[], None]:
+    """Give the call that drops a connection which carries this tunnel alone; a stream of HTTP/2 can be cancelled."""
+    drop = cast("Callable[[], None]", cast("dict[str, object]", scope["state"])["drop"])
+    return drop if scope["http_version"] == "1.1" else lambda: None
