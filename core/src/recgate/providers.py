@@ -254,11 +254,11 @@ class ClientAuthorities(Protocol):
 class Advertising(Protocol):
     """What an authenticator may offer besides: it tells a client that knows nobody yet how to sign in."""
 
-    @property
-    def advertisement(self) -> Mapping[str, object]:
-        """JSON data without secrets, one entry of `login` in `/.well-known/recgate`: source, issuer, client_id, scopes.
+    async def advertise(self) -> Mapping[str, object] | None:
+        """Give JSON data without secrets, one entry of `login` in `/.well-known/recgate`; None for nothing.
 
-        Read for every such request, by anybody.
+        For an OpenID provider: source, kind, issuer, client_id, scopes, and what its discovery document says. Asked for
+        every such request, by anybody: what comes from elsewhere is kept. Raises nothing.
         """
         ...
 

@@ -37,7 +37,7 @@ class About:
             "name": gateway.config.gateway.name,
             "version": __version__,
             "features": list(FEATURES),
-            "login": [dict(each.advertisement) for each in ways],
+            "login": [dict(found) for each in ways if (found := await each.advertise()) is not None],
             # The operator's own certificate comes from a CA that the client's system knows.
             "ca": keys.ca_file.read_text() if gateway.config.gateway.tls is None else "",
             "ssh_host_ca": public_line(keys.ssh_host_ca, f"recgate-host-ca@{keys.name}").decode().strip(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from recgate.errors import AuthenticationFailed
@@ -127,6 +127,28 @@ class OidcAuthenticator:
     async def scram_keys(self, login: LoginName, connection: ConnectionInfo) -> ScramKeys | None:
         """Abstain: nobody can derive keys from a token that the provider alone knows."""
         return None
+
+    async def advertise(self) -> Mapping[str, object] | None:
+        """Say how to sign in with this provider, as far as it can be asked; None where nobody does."""
+        settings = self.source.settings
+        if self.signins is None or not settings.signs_in:
+            return None
+        try:
+            metadata = await self.source.provider.metadata()
+        except ProviderFailed:
+            metadata = None  # `flows` is empty then: none of them would work either
+        browser = metadata.authorization_endpoint if metadata is not None else ""
+        device = metadata.device_authorization_endpoint if metadata is not None else ""
+        return {
+            "source": settings.name,
+            "kind": "oidc",
+            "issuer": settings.issuer,
+            "client_id": settings.client_id,
+            "authorization_endpoint": browser,
+            "scopes": list(settings.scopes),
+            "authorization_response_iss_parameter_supported": metadata is not None and metadata.names_issuer,
+            "flows": [name for name, endpoint in (("browser", browser), ("device", device)) if endpoint],
+        }
 
     async def current(self, principal: Principal) -> Principal | None:
         """Give the principal as it stands now; None when its token or sign-in has expired or was taken back."""

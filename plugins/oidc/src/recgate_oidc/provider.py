@@ -20,7 +20,7 @@ TOLERANCE: Final = 86_400.0  # seconds more while the provider is away: addresse
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """The addresses of a provider; "" for one that it does not have."""
+    """The addresses of a provider; "" for one that it does not have. `names_issuer`: in its answers, RFC 9207 §3."""
 
     issuer: str
     jwks_uri: str
@@ -31,9 +31,10 @@ class Metadata:
     introspection_endpoint: str = ""
     revocation_endpoint: str = ""
     end_session_endpoint: str = ""
+    names_issuer: bool = False
 
 
-_ENDPOINTS: Final = tuple(name for name in Metadata.__slots__ if name != "issuer")
+_ENDPOINTS: Final = tuple(name for name in Metadata.__slots__ if name.endswith(("_endpoint", "_uri")))
 
 
 class Provider:
@@ -76,4 +77,5 @@ def _read(issuer: str, document: Mapping[str, object]) -> Metadata:
         found[name] = value
     if not found["jwks_uri"]:
         raise ProviderFailed(f"{issuer}: its discovery document names no jwks_uri")
-    return Metadata(issuer, **found)
+    names_issuer = document.get("authorization_response_iss_parameter_supported") is True
+    return Metadata(issuer, **found, names_issuer=names_issuer)
