@@ -18,12 +18,13 @@ from recgate.model import (
     ScramKeys,
     Secret,
 )
-from recgate.providers import Authenticator, Ending
+from recgate.providers import Authenticator, Challenge, Ending
+from recgate_oidc.challenge import challenge
 from recgate_oidc.endings import of_login, of_token
 from recgate_oidc.errors import ProviderFailed, TokenBroken, TokenRefused
 from recgate_oidc.jose import looks_cut, take_apart
 from recgate_oidc.logins import looks_like_token
-from recgate_oidc.signins import AWAY, SignIns
+from recgate_oidc.signins import AWAY, SignIns, refusing
 from recgate_oidc.source import Proven, Source
 from recgate_oidc.standing import CREDENTIAL
 
@@ -127,6 +128,19 @@ class OidcAuthenticator:
     async def scram_keys(self, login: LoginName, connection: ConnectionInfo) -> ScramKeys | None:
         """Abstain: nobody can derive keys from a token that the provider alone knows."""
         return None
+
+    async def challenge(self, login: LoginName, connection: ConnectionInfo) -> Challenge | None:
+        """Show a code to enter at the provider; None where nobody signs in with this one, or it has no codes.
+
+        Raises:
+            AuthenticationFailed: it cannot be asked, or too many codes are open.
+        """
+        if self.signins is None or not self.source.settings.signs_in:
+            return None
+        with refusing(self.name):
+            if not (await self.source.provider.metadata()).device_authorization_endpoint:
+                return None
+        return await challenge(self.signins, login, connection)
 
     async def advertise(self) -> Mapping[str, object] | None:
         """Say how to sign in with this provider, as far as it can be asked; None where nobody does."""

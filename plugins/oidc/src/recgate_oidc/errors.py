@@ -8,7 +8,14 @@ __all__ = ["ProviderFailed", "TokenBroken", "TokenRefused"]
 
 
 class TokenRefused(RecgateError):
-    """The token is of this provider, or says so, and proves nobody. Holds no part of the token."""
+    """The token is of this provider, or says so, and proves nobody. Holds no part of the token.
+
+    `tell` is what whoever shows it may hear of that.
+    """
+
+    def __init__(self, reason: str, *, tell: str = "") -> None:
+        super().__init__(reason)
+        self.tell = tell
 
 
 class TokenBroken(TokenRefused):

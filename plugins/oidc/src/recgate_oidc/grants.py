@@ -30,10 +30,13 @@ INTERVAL: Final = (
     60,
 )  # seconds between two questions; five where the provider does not say (RFC 8628 §3.2)
 MAX_LIFE: Final = 86_400.0 * 30  # seconds; what an access token's `expires_in` may say
-_REFUSALS: Final[Mapping[str, str]] = {
-    "invalid_grant": "the provider does not take it (any more)",
-    "access_denied": "the person said no at the provider",
-    "expired_token": "nobody entered the code in time",
+_REFUSALS: Final[Mapping[str, tuple[str, str]]] = {
+    "invalid_grant": (
+        "the provider does not take it (any more)",
+        "The provider does not take this sign-in (any more): begin again.",
+    ),
+    "access_denied": ("the person said no at the provider", "The sign-in was refused at the provider."),
+    "expired_token": ("nobody entered the code in time", "Nobody entered the code in time: begin again."),
 }
 _WORD: Final = re.compile(r"[a-z_]{1,40}\Z")
 
@@ -166,7 +169,8 @@ class Grants:
         if error in ("authorization_pending", "slow_down"):
             raise NotYet(slower=error == "slow_down")
         if error in _REFUSALS:
-            raise TokenRefused(_REFUSALS[error])
+            reason, tell = _REFUSALS[error]
+            raise TokenRefused(reason, tell=tell)
         # `invalid_client` and the like say nothing about the person: the configuration is wrong, or the provider is.
         raise ProviderFailed(f"the token endpoint answers with status {reply.status} {error}".rstrip())
 

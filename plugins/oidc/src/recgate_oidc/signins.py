@@ -21,8 +21,9 @@ from recgate.keys import usercertificates
 from recgate.keys.usercertificates import SIGN_IN, Certifiable
 from recgate.model import Principal, Secret
 from recgate_oidc.claims import found_at, group_list, group_names
+from recgate_oidc.codes import Codes
 from recgate_oidc.errors import ProviderFailed, TokenRefused
-from recgate_oidc.grants import Granted, Grants
+from recgate_oidc.grants import Granted, Grants, NotYet
 from recgate_oidc.logins import IssuedCertificate, Login, Logins, LoginsFailed, new_token
 from recgate_oidc.refreshtokens import RefreshTokens
 from recgate_oidc.standing import CREDENTIAL, Standing
@@ -32,9 +33,8 @@ if TYPE_CHECKING:
     from recgate.keys import GatewayKeys
     from recgate_oidc.source import Source
 
-__all__ = ["AWAY", "MAX_KEY", "NotCertifiable", "SignIns", "SignedIn", "as_principal", "refusing"]
+__all__ = ["AWAY", "NotCertifiable", "SignIns", "SignedIn", "as_principal", "certifiable", "refusing"]
 
-MAX_KEY: Final = 16 << 10  # characters of a public key's line
 MAX_SID: Final = 1_024  # characters of a provider's session
 RSA_BITS: Final = (2_048, 8_192)
 OVER: Final = "Your sign-in is over: run `recgate login`."
@@ -63,6 +63,7 @@ class SignIns:
         self.keys = keys
         self._refresh_tokens = RefreshTokens(keys.directory)
         self.standing = Standing(source, self.grants, logins, self._refresh_tokens)
+        self.codes = Codes(self.grants)
 
     # -- made --------------------------------------------------------------------------------------------
 
@@ -178,7 +179,7 @@ class SignIns:
             NotCertifiable: the line is no public key that is certified here.
             LoginsFailed, ConfigurationError: it cannot be signed or written down.
         """
-        key = _public(line)
+        key = certifiable(line)
         now = time.time()
         end = float(int(min(now + self.source.settings.certificate_ttl, login.expires)))
         serial = usercertificates.new_serial()
@@ -205,11 +206,13 @@ class SignIns:
 
 @contextmanager
 def refusing(source: str) -> Generator[None]:
-    """Turn what a sign-in can fail by into `AuthenticationFailed`, with what its client may hear."""
+    """Turn what a sign-in can fail by into `AuthenticationFailed`, with what its client may hear; not `NotYet`."""
     try:
         yield
+    except NotYet:
+        raise
     except TokenRefused as exc:
-        raise AuthenticationFailed(f"{source}: the sign-in is refused: {exc}") from exc
+        raise AuthenticationFailed(f"{source}: the sign-in is refused: {exc}", tell=exc.tell) from exc
     except ProviderFailed as exc:
         raise AuthenticationFailed(f"{source}: {exc}", tell=AWAY) from exc
     except (LoginsFailed, ConfigurationError) as exc:
@@ -227,7 +230,8 @@ def _end(granted: Granted, now: float, longest: float) -> float:
     return now + min(longest, life)
 
 
-def _public(line: str) -> Certifiable:
+def certifiable(line: str) -> Certifiable:
+    """Read the line of an SSH public key that can be certified. Raises `NotCertifiable`."""
     try:
         key = serialization.load_ssh_public_key(line.strip().encode("ascii"))
     except (ValueError, UnicodeError, UnsupportedAlgorithm):
