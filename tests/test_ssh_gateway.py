@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -39,7 +39,7 @@ class SshGate(GatewayProcess):
         self._seen: set[str] = set()
         self._sshd = sshd
 
-    def __enter__(self) -> "SshGate":
+    def __enter__(self) -> Self:
         super().__enter__()
         self.run(
             "secret", "set", "prod-web", "--username", self._sshd.user, "--key-file", str(self._sshd.user_key)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_BODY",
     "App",
+    "Headers",
     "Problem",
     "Receive",
     "Scope",

@@ -6,14 +6,17 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
 from recgate.hookspecs import hookimpl
-from recgate.providers import SettingsModel
+from recgate.providers import Routes, SettingsModel
 from recgate_oidc.settings import OidcSettings
 
 if TYPE_CHECKING:
     from recgate.config import Configuration
+    from recgate.gateway import Gateway
     from recgate.providers import Authenticator
 
 recgate_api = 1
+
+PREFIX = "/api/v1/oidc"
 
 
 @hookimpl
@@ -33,3 +36,11 @@ def recgate_authenticators(config: Configuration) -> Iterable[Authenticator]:
     settings = cast("tuple[OidcSettings, ...]", config.options_of("identity", "oidc"))
     kept = Kept.of(GatewayKeys.of(config))
     return kept.authenticators([(each, foreign_prefixes(each, entries)) for each in settings])
+
+
+@hookimpl
+def recgate_routes(gateway: Gateway) -> Iterable[Routes]:
+    """Give what `recgate login` and `recgate logout` talk to, and where a provider tells of logouts."""
+    from recgate_oidc.routes import Reception
+
+    return [Routes(PREFIX, Reception(gateway, PREFIX))]
