@@ -32,6 +32,8 @@ class Act:
         has_where: of UPDATE, DELETE, SELECT: whether a condition narrows it; true for other verbs.
         has_limit: whether LIMIT or FETCH FIRST bounds the rows; true for verbs that give none.
         opaque: what it does cannot be read from its text: rules that speak of any of the above match it too.
+        kind: where it is not the request's own: a `sql` request that lets the server read or write a file or run a
+            program (`COPY … TO PROGRAM`) has an act of the kind `file` besides.
     """
 
     verb: str = ""
@@ -43,6 +45,7 @@ class Act:
     has_where: bool = True
     has_limit: bool = True
     opaque: bool = False
+    kind: str = ""
 
 
 _NOTHING_SAID: Final = (Act(),)
