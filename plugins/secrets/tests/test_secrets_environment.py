@@ -1,6 +1,8 @@
 """Variables are taken out of the environment, lent by a path, and there again after a reload."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 from pydantic import ValidationError
@@ -25,6 +27,22 @@ async def test_a_variable_is_lent_and_no_child_inherits_it(monkeypatch):
     assert (await lent(vault, "prod.db")).username == "app"
     again = EnvironmentVault(EnvironmentSettings(prefix="RGT_TEST_"))
     assert (await lent(again, "PROD_DB")).password == Secret("p")
+
+
+def test_the_kernel_shows_it_no_more():
+    """Taken out of the environment alone, it would stay in what `/proc` shows of the process."""
+    program = """
+from recgate_secrets.environment import EnvironmentSettings, EnvironmentVault
+shown = lambda: open("/proc/self/environ", "rb").read()
+print(shown().count(b"canary"), shown().count(b"beside"))
+EnvironmentVault(EnvironmentSettings())
+print(shown().count(b"canary"), shown().count(b"beside"))
+"""
+    variables = {"RECGATE_SECRET_A": "canary", "RECGATE_SECRET_B": "canary" * 3, "OTHER": "beside"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=variables, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.splitlines() == ["4 1", "0 1"]
 
 
 async def test_leases_are_told_apart_and_end_without_a_word(monkeypatch):
