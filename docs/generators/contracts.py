@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from docs.generators.pages import code, docstring, page
-from recgate import decisions, driver, errors, hookspecs, model, providers, session
+from recgate import decisions, driver, errors, hookspecs, model, providers, session, unlocking
 from recgate.sansio import asks, frames, reader, relay
 from recgate.testing import contracts, playbook
 
@@ -60,6 +60,8 @@ checked at start, so that an object that lacks a method fails there and not in s
         introduction,
         "## Contracts",
         *_classes(providers),
+        "## Between vaults\n\n" + docstring(unlocking),
+        *_classes(unlocking),
         "## Values\n\nWhat contracts pass around.",
         *_classes(model),
         *_classes(decisions),

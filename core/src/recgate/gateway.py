@@ -45,6 +45,7 @@ from recgate.readiness import Readiness
 from recgate.recording.service import RecordingService
 from recgate.sansio.asks import Denied
 from recgate.session import Session
+from recgate.unlocking import inherit, locked, unlock
 from recgate.validity import end_invalid_sessions
 from recgate.wire import Wire
 
@@ -149,6 +150,7 @@ class Gateway:
             await nursery.start(ControlSocket(self).run)
             await nursery.start(self.leases.run)
             nursery.start_soon(end_invalid_sessions, self)
+            self._unlock(nursery)
             self.audit.emit(
                 "gateway.started",
                 gateway=self.config.gateway.name,
@@ -207,10 +209,16 @@ class Gateway:
         for each in registry.authenticators:
             if isinstance(each, Inheriting) and each.name in before:
                 each.inherit(before[each.name])
+        inherit(registry.vaults, self.registry.vaults)
         self.keys, self.certificate = keys, ServerCertificate(keys)
         waits = configuration.restart_needed(self.config, fresh)
         self._now = _Reloadable(fresh, registry)
+        self._unlock(self.background)
         self.audit.emit("configuration.loaded", configuration=fresh.digest, restart_needed=waits)
+
+    def _unlock(self, nursery: trio.Nursery) -> None:
+        for name in locked(self.registry.vaults):
+            nursery.start_soon(unlock, name, lambda: self.registry.vaults, self.audit)
 
     # -- sessions --------------------------------------------------------------------------------------
 

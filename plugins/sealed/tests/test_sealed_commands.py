@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from recgate.cli import main
 from recgate.config import load
 from recgate.errors import ConfigurationError
+from recgate.model import Credential, Secret
 from recgate.plugins import Registry
 from recgate_sealed.commands import secret
 from recgate_sealed.keyfiles import read_certificate, read_key
@@ -211,3 +212,53 @@ def test_it_works_as_it_is_typed(run, tmp_path):
     subprocess.run(command, input=b"hunter2\n", check=True, capture_output=True, cwd=tmp_path)
 
     assert kept(tmp_path, "prod-db").username == "app"
+
+
+def test_a_generated_key_is_replaced(run, tmp_path):
+    run("set", "prod-db", "--username", "app", "--password-stdin", input="hunter2")
+    key = tmp_path / "data" / "keys" / "sealed-local"
+    old = key.read_bytes()
+    key.rename(tmp_path / "old")
+
+    found = run("rewrap", "--from", "file:old")
+
+    assert found.stdout == f"local: 1 secrets sealed anew, with a key from {key}\n"
+    assert "Remove the old key once backups of the old file are gone: old" in found.stderr
+    assert key.read_bytes() != old
+    assert kept(tmp_path, "prod-db") == Credential("app", password=Secret("hunter2"))
+
+
+@pytest.mark.parametrize(
+    ("source", "setting"),
+    [
+        ("environment:OLD", {}),
+        ("generated", {}),
+        ("passphrase-environment:PHRASE", {"key": {"passphrase_environment": "PHRASE"}}),
+        ("passphrase-file:phrase", {"key": {"passphrase_file": "phrase"}}),
+    ],
+)
+def test_the_old_key_is_taken_from_where_it_was(run, tmp_path, monkeypatch, source, setting):
+    phrase = tmp_path / "phrase"
+    phrase.touch(mode=0o600)
+    phrase.write_text("a long enough passphrase")
+    monkeypatch.setenv("PHRASE", "a long enough passphrase")
+    monkeypatch.setenv("NEW", "11" * 32)
+    settings = SealedSettings.model_validate(setting)
+    open_file(tmp_path / "data", settings).put("a", Credential("app", password=Secret("hunter2")))
+    if not setting:
+        monkeypatch.setenv("OLD", (tmp_path / "data" / "keys" / "sealed-local").read_bytes().hex())
+    (tmp_path / "recgate.yaml").write_text(CONFIG + "vaults: [{sealed: {key: {environment: NEW}}}]\n")
+
+    run("ls", status=2)
+    run("rewrap", "--from", source)
+
+    assert [row["name"] for row in rows(run("ls", "--json"))] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "source", ["nonsense", "file:", "vault:hv", "vault::transit/k", "vault:local:transit/k"]
+)
+def test_sources_that_are_none(run, source):
+    run("set", "prod-db", "--username", "app", "--password-stdin", input="hunter2")
+
+    assert "--from:" in run("rewrap", "--from", source, status=2).stderr

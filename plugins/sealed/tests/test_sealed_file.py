@@ -300,8 +300,8 @@ def test_names_of_vaults_that_are_refused(name):
 
 def test_a_master_key_names_its_source_and_nothing_secret(tmp_path):
     assert MasterKey("x", tmp_path, None).describe() == str(tmp_path / "sealed-x")
-    assert not MasterKey("x", tmp_path, None).uses_passphrase
-    assert MasterKey("x", tmp_path, KeySource(passphrase_environment="P")).uses_passphrase
+    assert not MasterKey("x", tmp_path, None).remembers
+    assert MasterKey("x", tmp_path, KeySource(passphrase_environment="P")).remembers
 
 
 # -- writers -----------------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ from recgate.providers import (
     Vault,
     Way,
 )
+from recgate.unlocking import connect
 
 if TYPE_CHECKING:
     import click
@@ -244,12 +245,13 @@ class Registry:
 
     @cached_property
     def vaults(self) -> dict[str, Vault]:
-        """By the name that `credential:` uses. Two of one name are refused."""
+        """By the name that `credential:` uses. Two of one name are refused, and one that nothing can unlock."""
         vaults: dict[str, Vault] = {}
         for vault in self._provided("recgate_vaults", Vault):
             if vault.name in vaults:
                 raise PluginError(f"two vaults are called {vault.name}. Give one of them another `name:`.")
             vaults[vault.name] = vault
+        connect(vaults)
         return vaults
 
     @cached_property

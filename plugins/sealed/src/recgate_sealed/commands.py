@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import click
 
-from recgate.cli.context import configuration, json_option, print_json
+from recgate.cli.context import configuration, json_option, print_json, registry
 from recgate.errors import ConfigurationError
 from recgate.model import Credential, Secret
 from recgate_sealed.settings import SealedSettings
@@ -104,7 +104,7 @@ def ls(vault: str | None, as_json: bool) -> None:
     for settings in _configured():
         if vault not in (None, settings.name):
             continue
-        for name, described in sorted(open_file(config.data_dir, settings).names().items()):
+        for name, described in sorted(_opened(settings).names().items()):
             used_by = sorted(
                 t
                 for t, target in config.targets.items()
@@ -141,11 +141,49 @@ def rm(name: str, vault: str | None) -> None:
     click.echo(f"{file.name}:{name}: removed")
 
 
-def open_file(data_dir: Path, settings: SealedSettings) -> SealedFile:
-    """Give a vault's file. Imported late: cryptography is slow to import, and every command comes by here."""
-    from recgate_sealed import opening
+@secret.command()
+@vault_option
+@click.option(
+    "--from",
+    "source",
+    metavar="SOURCE",
+    default="",
+    help="Where the key is now: generated, file:PATH, environment:NAME, passphrase-file:PATH, "
+    "passphrase-environment:NAME or vault:NAME:MOUNT/KEY; needed if that cannot be told from the configuration.",
+)
+def rewrap(vault: str | None, source: str) -> None:
+    """Seal a vault's file anew, under a key from where the configuration says now.
 
-    return opening.open_file(data_dir, settings)
+    This is how a file comes to be unlocked by another vault (`unlock:`), how it comes back, and how its key is
+    replaced. The gateway takes it up with the next session; tell it of a changed configuration first.
+    """
+    from recgate_sealed.moving import old_holder
+
+    settings = _chosen(vault)
+    file = _opened(settings)
+    old = old_holder(source, file, configuration().data_dir, registry)
+    count = file.rewrap(old)
+    click.echo(f"{file.name}: {count} secrets sealed anew, with a key from {file.holder.describe()}")
+    if old.describe() != file.holder.describe():
+        click.echo(f"Remove the old key once backups of the old file are gone: {old.describe()}", err=True)
+
+
+def _opened(settings: SealedSettings) -> SealedFile:
+    """Give a vault's file, with the vault at hand that unlocks it, if any.
+
+    Imported late: cryptography is slow to import, and every command comes by here.
+    """
+    if settings.unlock is None:
+        from recgate_sealed.opening import open_file
+
+        return open_file(configuration().data_dir, settings)
+    from recgate.logs import configure_logs
+    from recgate_sealed.vault import SealedVault
+
+    configure_logs(level="warning")  # that a vault was logged in to is no part of a command's output
+    vault = registry().vaults[settings.name]
+    assert isinstance(vault, SealedVault)
+    return vault.file
 
 
 def _configured() -> tuple[SealedSettings, ...]:
@@ -153,6 +191,10 @@ def _configured() -> tuple[SealedSettings, ...]:
 
 
 def _file(vault: str | None) -> SealedFile:
+    return _opened(_chosen(vault))
+
+
+def _chosen(vault: str | None) -> SealedSettings:
     """Choose the vault: the one named, or the only one."""
     there = {settings.name: settings for settings in _configured()}
     names = ", ".join(sorted(there)) or "none"
@@ -161,4 +203,4 @@ def _file(vault: str | None) -> SealedFile:
     chosen = vault if vault is not None else next(iter(there))
     if chosen not in there:
         raise ConfigurationError(f"no sealed vault is called {chosen!a}. There are: {names}.")
-    return open_file(configuration().data_dir, there[chosen])
+    return there[chosen]

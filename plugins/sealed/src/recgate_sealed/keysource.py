@@ -35,8 +35,8 @@ class MasterKey:
     source: KeySource | None
 
     @property
-    def uses_passphrase(self) -> bool:
-        """Whether the file must carry a salt."""
+    def remembers(self) -> bool:
+        """Whether it takes long to have the key: then it is kept in memory."""
         return self.source is not None and (
             self.source.passphrase_file is not None or self.source.passphrase_environment is not None
         )
@@ -68,6 +68,19 @@ class MasterKey:
             ) from None
         except ConfigurationError as exc:
             raise VaultFailed(f"sealed vault {self.vault}: {exc}") from exc
+
+    def open(self, salt: bytes, wrapped: str) -> Secret:
+        """Give the key of a file that has this salt. Raises `VaultFailed`."""
+        if wrapped:
+            raise VaultFailed(
+                f"sealed vault {self.vault}: its key is wrapped by another vault. Set `unlock:`, or run "
+                f"`recgate secret rewrap --vault {self.vault} --from vault:NAME:MOUNT/KEY`."
+            )
+        return self.read(salt, create=False)
+
+    def make(self, salt: bytes) -> tuple[Secret, str]:
+        """Give the key of a file that is new, and no wrapping of it. Raises `VaultFailed`."""
+        return self.read(salt, create=True), ""
 
     def _read(self, salt: bytes, *, create: bool) -> Secret:
         source = self.source

@@ -5,23 +5,44 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from recgate.errors import ConfigurationError, VaultFailed
 from recgate.keys.files import write_atomically
-from recgate.model import Credential
-from recgate_sealed.keysource import SALT, MasterKey
+from recgate.model import Credential, Secret
+from recgate_sealed.keysource import SALT
 from recgate_sealed.sealing import Described, Envelope, SealingKey, digest, parse, serialise
 
-__all__ = ["SealedFile", "kind_of"]
+__all__ = ["KeyHolder", "SealedFile", "kind_of"]
 
 MAX_FILE: Final = 64 << 20  # bytes; ten thousand keys with certificates
 MAX_NAME: Final = 200
+MAX_KEPT: Final = 2  # keys in memory; a second one while a file is sealed anew
+
+
+class KeyHolder(Protocol):
+    """Where a file's key comes from. Blocks; raises `VaultFailed`, which holds nothing secret."""
+
+    @property
+    def remembers(self) -> bool:
+        """Whether it takes long to have the key: then it is kept in memory."""
+        ...
+
+    def describe(self) -> str:
+        """Name the source, for errors."""
+        ...
+
+    def open(self, salt: bytes, wrapped: str) -> Secret:
+        """Give the key of a file that has these."""
+        ...
+
+    def make(self, salt: bytes) -> tuple[Secret, str]:
+        """Give the key of a new file, and what stands in the file for it."""
+        ...
 
 
 def kind_of(credential: Credential) -> str:
@@ -38,12 +59,27 @@ class SealedFile:
     them block: call them in a thread. All raise `VaultFailed`, which never holds any part of a secret.
     """
 
-    def __init__(self, name: str, directory: Path, master: MasterKey) -> None:
+    def __init__(self, name: str, directory: Path, holder: KeyHolder) -> None:
         self.name = name
         self.path = directory / f"{name}.sealed"
-        self._master = master
-        # scrypt takes a third of a second, so its result is kept; a file's key is read each time.
-        self._derived: Callable[[bytes], SealingKey] = lru_cache(maxsize=2)(self._derive)
+        self.holder = holder
+        self._kept: dict[tuple[bytes, str], SealingKey] = {}
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a key is in memory. Asks and reads nothing."""
+        return bool(self._kept)
+
+    def inherit(self, before: SealedFile) -> None:
+        """Take over the keys that are in memory, if they are of the same file and from the same source."""
+        if before.path == self.path and before.holder.describe() == self.holder.describe():
+            self._kept = dict(before._kept)
+
+    @property
+    def is_wrapped(self) -> bool | None:
+        """Whether another vault keeps the key of the file as it is; None without a file. Raises `VaultFailed`."""
+        envelope = self._envelope()
+        return None if envelope is None else bool(envelope.wrapped)
 
     def names(self) -> dict[str, Described]:
         """List entries by name. Opens the manifest only."""
@@ -92,7 +128,30 @@ class SealedFile:
             )
             return True
 
-    def _read(self) -> tuple[Envelope, SealingKey, dict[str, Described]] | None:
+    def rewrap(self, old: KeyHolder) -> int:
+        """Seal everything anew, with a key from this file's own source; says how many entries that were.
+
+        `old` has the key that the file is sealed with now. Afterwards all of it is under the new key, or none.
+        """
+        with self._locked():
+            found = self._read(old)
+            if found is None:
+                raise VaultFailed(f"sealed vault {self.name}: has no file yet, so there is nothing to move.")
+            envelope, key, manifest = found
+            fresh, fresh_key, _ = self._new()
+            entries: dict[str, bytes] = {}
+            for name, described in manifest.items():
+                box = envelope.entries.get(name)
+                if box is None:
+                    raise VaultFailed(
+                        f"sealed vault {self.name}: the entry {name} was taken out of its file. Nothing was changed."
+                    )
+                entries[name] = fresh_key.seal_entry(name, key.open_entry(name, box, described))
+            listed = {name: replace(manifest[name], digest=digest(box)) for name, box in entries.items()}
+            self._write(fresh, fresh_key, listed, entries)
+            return len(entries)
+
+    def _envelope(self) -> Envelope | None:
         try:
             with self.path.open("rb") as stream:
                 data = stream.read(MAX_FILE + 1)
@@ -104,27 +163,42 @@ class SealedFile:
             ) from exc
         if len(data) > MAX_FILE:
             raise VaultFailed(f"sealed vault {self.name}: {self.path} is larger than {MAX_FILE} bytes.")
-        envelope = parse(data, self.name)
-        key = self._key(envelope.salt, create=False)
+        return parse(data, self.name)
+
+    def _read(
+        self, holder: KeyHolder | None = None
+    ) -> tuple[Envelope, SealingKey, dict[str, Described]] | None:
+        envelope = self._envelope()
+        if envelope is None:
+            return None
+        asked = holder or self.holder
+        key = self._key(envelope, asked)
         if not key.fits(envelope):
             raise VaultFailed(
-                f"sealed vault {self.name}: the key in {self._master.describe()} is not the one that {self.path} was "
+                f"sealed vault {self.name}: the key in {asked.describe()} is not the one that {self.path} was "
                 "sealed with. Give the right one, or restore both from the same backup."
             )
+        if asked is self.holder and asked.remembers:
+            self._keep(envelope, key)
         return envelope, key, key.open_manifest(envelope)
 
     def _new(self) -> tuple[Envelope, SealingKey, dict[str, Described]]:
         salt = os.urandom(SALT)
-        key = self._key(salt, create=True)
-        return Envelope(self.name, salt, key.check, b"", {}), key, {}
+        secret, wrapped = self.holder.make(salt)
+        key = SealingKey(self.name, secret)
+        envelope = Envelope(self.name, salt, key.check, b"", {}, wrapped)
+        if self.holder.remembers:
+            self._keep(envelope, key)
+        return envelope, key, {}
 
-    def _key(self, salt: bytes, *, create: bool) -> SealingKey:
-        if self._master.uses_passphrase:
-            return self._derived(salt)
-        return SealingKey(self.name, self._master.read(salt, create=create))
+    def _key(self, envelope: Envelope, holder: KeyHolder) -> SealingKey:
+        kept = self._kept.get((envelope.salt, envelope.wrapped)) if holder is self.holder else None
+        return kept or SealingKey(self.name, holder.open(envelope.salt, envelope.wrapped))
 
-    def _derive(self, salt: bytes) -> SealingKey:
-        return SealingKey(self.name, self._master.read(salt, create=False))
+    def _keep(self, envelope: Envelope, key: SealingKey) -> None:
+        # Several threads may do this at once; each replaces the dictionary and changes none.
+        newest = {**self._kept, (envelope.salt, envelope.wrapped): key}
+        self._kept = dict(list(newest.items())[-MAX_KEPT:])
 
     def _write(
         self,

@@ -1,6 +1,7 @@
 """The bytes of a sealed vault. Nothing in it can be read, changed, swapped or rolled back alone without its key.
 
-    file  = CBOR {format: 1, vault, salt, check, nonce, manifest, entries: {name: ciphertext}}
+    file  = CBOR {format, vault, salt, check, manifest, entries: {name: ciphertext}}; with format 2 also wrapped:
+            the key as another vault has encrypted it
     check = 8 bytes derived from the key: tells a wrong key from a damaged file
     manifest = AES-256-GCM over {name: {digest of the entry's ciphertext, username, kind, changed}}
     entry = nonce ‖ AES-256-GCM over {username, password | private_key, certificate}
@@ -31,6 +32,7 @@ from recgate.model import Credential, Secret
 __all__ = ["Described", "Envelope", "SealingKey", "digest", "parse", "serialise"]
 
 FORMAT: Final = 1
+WRAPPED: Final = 2  # the format of a file whose key another vault keeps
 NONCE: Final = 12  # bytes; random, and far fewer than 2^32 writes are made under one key
 CHECK: Final = 8  # bytes
 
@@ -44,6 +46,7 @@ class Envelope:
     check: bytes
     manifest: bytes
     entries: Mapping[str, bytes]
+    wrapped: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +74,19 @@ def parse(data: bytes, vault: str) -> Envelope:
     if not isinstance(raw, dict):
         raise damaged
     fields = cast("dict[object, object]", raw)
-    if fields.get("format") != FORMAT:
+    if fields.get("format") not in (FORMAT, WRAPPED):
         raise VaultFailed(
             f"sealed vault {vault}: its file was written by a newer recgate-sealed. Install that version."
         )
     name, salt, check, manifest = (fields.get(key) for key in ("vault", "salt", "check", "manifest"))
-    entries = fields.get("entries")
+    entries, wrapped = fields.get("entries"), fields.get("wrapped", "")
     if not (
         isinstance(name, str)
         and isinstance(salt, bytes)
         and isinstance(check, bytes)
         and isinstance(manifest, bytes)
+        and isinstance(wrapped, str)
+        and (wrapped != "") == (fields.get("format") == WRAPPED)
         and isinstance(entries, dict)
         and all(
             isinstance(k, str) and isinstance(v, bytes)
@@ -93,19 +98,21 @@ def parse(data: bytes, vault: str) -> Envelope:
         raise VaultFailed(
             f"sealed vault {vault}: its file belongs to the vault {name!a}. Put the right one in place."
         )
-    return Envelope(name, salt, check, manifest, cast("dict[str, bytes]", entries))
+    return Envelope(name, salt, check, manifest, cast("dict[str, bytes]", entries), wrapped)
 
 
 def serialise(envelope: Envelope) -> bytes:
     """Put a file together."""
+    wrapped = {"wrapped": envelope.wrapped} if envelope.wrapped else {}
     return cbor2.dumps(
         {
-            "format": FORMAT,
+            "format": WRAPPED if wrapped else FORMAT,
             "vault": envelope.vault,
             "salt": envelope.salt,
             "check": envelope.check,
             "manifest": envelope.manifest,
             "entries": dict(envelope.entries),
+            **wrapped,
         },
         canonical=True,
     )

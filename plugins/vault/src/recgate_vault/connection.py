@@ -36,6 +36,7 @@ TELLING: Final = (
     "not found",
     "default user",
     "unsupported path",
+    "too old",
 )
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from recgate.errors import VaultFailed
-from recgate.model import Principal, TargetInfo
+from recgate.model import Principal, Secret, TargetInfo
 from recgate.providers import Lease
 from recgate_vault.asking import Asking
 from recgate_vault.connection import Connection, Deadline, Refused
@@ -22,6 +22,7 @@ from recgate_vault.pki import revoke_certificate
 from recgate_vault.reach import Reach
 from recgate_vault.reaper import Reaper
 from recgate_vault.settings import VaultSettings
+from recgate_vault.transit import unwrap, wrap
 from recgate_vault.workers import Workers
 
 __all__ = ["ServerVault"]
@@ -89,6 +90,22 @@ class ServerVault:
             return
         with _plainly():
             await self._workers.run(partial(self._end, lease.id))
+
+    # -- keys of other vaults ------------------------------------------------------------------------------
+
+    def wrap(self, key: str, plain: Secret, about: bytes) -> str:
+        """Encrypt another vault's key by the transit key `MOUNT/NAME`. Blocks, for at most `timeout`.
+
+        Raises:
+            VaultFailed: not done; says what an operator does next.
+        """
+        with _plainly():
+            return wrap(self._reach(), key, plain, about)
+
+    def unwrap(self, key: str, wrapped: str, about: bytes) -> Secret:
+        """Decrypt what `wrap` gave. Blocks, for at most `timeout`. Raises `VaultFailed`."""
+        with _plainly():
+            return unwrap(self._reach(), key, wrapped, about)
 
     # -- in a thread -------------------------------------------------------------------------------------
 
