@@ -9,6 +9,7 @@ from typing import Any
 
 import h2.config
 import h2.connection
+import h2.errors
 import h2.events
 import h2.settings
 import pytest
@@ -160,6 +161,24 @@ async def test_a_refusal_arrives_by_http_2_too(tmp_path: Path) -> None:
         await client.flush()
         answer = await client.until(h2.events.ResponseReceived)
         assert dict(answer.headers)[b":status"] == b"426"  # type: ignore[attr-defined]
+
+
+async def test_websockets_are_not_offered_by_http_2(tmp_path: Path) -> None:
+    """RFC 8441 §3: and who asks for one anyway gets none, and no session."""
+    asked = dict(WHOAMI) | {":method": "CONNECT", ":protocol": "websocket", ":path": "/api/v1/connect/prod"}
+    async with listening(tmp_path) as (home, _), http2(home) as client:
+        offer = await client.until(h2.events.RemoteSettingsChanged)
+        offered = offer.changed_settings  # type: ignore[attr-defined]
+        assert h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS in offered
+        assert h2.settings.SettingCodes.ENABLE_CONNECT_PROTOCOL not in offered
+        client.h2.send_headers(1, [*asked.items(), BEARER, ("sec-websocket-version", "13")])
+        await client.flush()
+        answer = await client.until(h2.events.StreamReset)
+        assert answer.error_code == h2.errors.ErrorCodes.PROTOCOL_ERROR  # type: ignore[attr-defined]
+        assert not home.gateway.live
+        client.h2.send_headers(3, [*WHOAMI, BEARER], end_stream=True)
+        await client.flush()
+        await client.until(h2.events.ResponseReceived)  # others on the connection go on
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import h2.events
 import h2.exceptions
+import h2.settings
 import h11
 import structlog
 import trio
@@ -24,7 +25,7 @@ from hypercorn.protocol import events as said
 from hypercorn.protocol.h2 import H2Protocol, StreamBuffer
 from hypercorn.protocol.h11 import STREAM_ID, H11Protocol, H11WSConnection
 from hypercorn.protocol.http_stream import HTTPStream
-from hypercorn.protocol.ws_stream import ASGIWebsocketState, WSStream
+from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.utils import filter_pseudo_headers
 
@@ -35,9 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_STREAMS", "Http1", "Http2", "Tasks"]
 
 MAX_STREAMS: Final = 64  # HTTP/2 requests at a time on one connection, those that were taken back included
-TAKE: Final = (
-    30.0  # seconds for an HTTP/2 peer to take a part of an answer; a tunnel's may read as slowly as it likes
-)
+TAKE: Final = 30.0  # seconds for an HTTP/2 peer to take a part of an answer
 CALM: Final = 200  # frames of HTTP/2 that carry nothing, at once
 CALM_RATE: Final = 20.0  # and as many a second in the long run
 _COMPRESSION: Final = b"sec-websocket-extensions"
@@ -101,9 +100,7 @@ class Tasks(TaskGroup):
 
 
 class _WebSocket(WSStream):
-    """A WebSocket that does not outlive what is wrong with it. `spent` says that its peer broke the rules."""
-
-    spent = False
+    """A WebSocket that does not outlive what is wrong with it."""
 
     async def handle(self, event: said.Event) -> None:
         """Take what came."""
@@ -122,7 +119,6 @@ class _WebSocket(WSStream):
             await self._spend()
 
     async def _spend(self) -> None:
-        self.spent = True
         await self.send(said.StreamClosed(stream_id=self.stream_id))
 
 
@@ -157,10 +153,21 @@ class Http1(H11Protocol):
 
 
 class Http2(H2Protocol):
-    """HTTP/2 without compressed WebSockets (RFC 8441), and without priorities (RFC 9113 §5.3.2)."""
+    """HTTP/2 without WebSockets, and without priorities (RFC 9113 §5.3.2).
+
+    A WebSocket may be read as slowly as its peer likes, and is cut by closing its connection: it has one of its own, by
+    HTTP/1.1. So RFC 8441 is not offered; who asks for it anyway has broken HTTP/2 (§3 there).
+    """
 
     _calm = float(CALM)
     _calmed = -math.inf
+
+    async def initiate(
+        self, headers: list[tuple[bytes, bytes]] | None = None, settings: bytes | None = None
+    ) -> None:
+        """Say what is offered."""
+        del self.connection.local_settings[h2.settings.SettingCodes.ENABLE_CONNECT_PROTOCOL]
+        await super().initiate(headers, settings)
 
     async def handle(self, event: Event) -> None:
         """Take what came."""
@@ -201,22 +208,19 @@ class Http2(H2Protocol):
         headers = cast("list[tuple[bytes, bytes]]", request.headers)
         asked = dict(each for each in headers if each[0].startswith(b":"))
         method, path = asked.get(b":method", b""), asked.get(b":path", b"")
-        websocket = method == b"CONNECT"
-        if not (method.isascii() and path.isascii() and path):
-            return await self._reset(request.stream_id, ErrorCodes.PROTOCOL_ERROR)
-        if websocket and asked.get(b":protocol", b"").lower() != b"websocket":
+        if method == b"CONNECT" or not (method.isascii() and path.isascii() and path):
             return await self._reset(request.stream_id, ErrorCodes.PROTOCOL_ERROR)
         self.keep_alive_requests += 1
         if cast("Tasks", self.task_group).running >= MAX_STREAMS:
             return await self._reset(request.stream_id, ErrorCodes.REFUSED_STREAM)
-        stream = self.streams[request.stream_id] = _stream(self, request.stream_id, websocket=websocket)
+        stream = self.streams[request.stream_id] = _stream(self, request.stream_id, websocket=False)
         self.stream_buffers[request.stream_id] = StreamBuffer(self.context.event_class)
         self.priority.insert_stream(request.stream_id)
         self.priority.block(request.stream_id)
         return await stream.handle(
             said.Request(
                 stream_id=request.stream_id,
-                headers=filter_pseudo_headers([each for each in headers if each[0] != _COMPRESSION]),
+                headers=filter_pseudo_headers(headers),
                 http_version="2",
                 method=method.decode("ascii").upper(),
                 raw_path=path,
@@ -226,13 +230,10 @@ class Http2(H2Protocol):
 
     async def stream_send(self, event: said.Event) -> None:
         """Do what a stream wants; a peer that takes nothing for `TAKE` seconds does not get the rest."""
-        stream = self.streams.get(event.stream_id)
-        open_ended = isinstance(stream, WSStream) and stream.state is ASGIWebsocketState.CONNECTED
-        with trio.move_on_after(math.inf if open_ended else TAKE) as taking:
+        with trio.move_on_after(TAKE) as taking:
             await super().stream_send(event)
-        broken = isinstance(event, said.StreamClosed) and isinstance(stream, _WebSocket) and stream.spent
-        if taking.cancelled_caught or broken:
-            await self._reset(event.stream_id, ErrorCodes.PROTOCOL_ERROR if broken else ErrorCodes.CANCEL)
+        if taking.cancelled_caught:
+            await self._reset(event.stream_id, ErrorCodes.CANCEL)
 
     async def _reset(self, stream_id: int, why: ErrorCodes) -> None:
         with contextlib.suppress(h2.exceptions.ProtocolError):  # it has been closed by the peer

@@ -52,7 +52,8 @@ class Connect:
         await receive()  # websocket.connect
         await send({"type": "websocket.accept", "headers": []})
         messages, voucher = AcceptedMessages(receive, send), Voucher(principal, name)
-        tunnel = _Tunnel(self._gateway, connection, voucher, messages, _dropping(scope))
+        drop = cast("Callable[[], None]", cast("dict[str, object]", scope["state"])["drop"])
+        tunnel = _Tunnel(self._gateway, connection, voucher, messages, drop)
         await tunnel.run()
 
 
@@ -142,9 +143,3 @@ class _Tunnel:
     def _leave(self) -> None:
         """The client has gone: the session hears what it would hear of a connection that closed."""
         self._stream.socket.close()
-
-
-def _dropping(scope: Scope) -> Callable[[], None]:
-    """Give the call that drops a connection which carries this tunnel alone; a stream of HTTP/2 can be cancelled."""
-    drop = cast("Callable[[], None]", cast("dict[str, object]", scope["state"])["drop"])
-    return drop if scope["http_version"] == "1.1" else lambda: None
