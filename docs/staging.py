@@ -7,6 +7,7 @@ A page's front matter says what it needs:
     ports: 2222 15432       ports of the text that free ones stand for
     begins: running         the tutorial's configuration, secrets, alice with `token` and `alice_key`, a running gateway
     begins: stopped         the same, and the page starts the gateway itself
+    signed-in: alice        commands of a client find the gateway, its CA and alice's token, at port 8443
 
 PostgreSQL is Debian's with TLS: a database `app`, and a role `app` whose password is `keep-this-secret`. The SSH
 server knows the account `deploy`, which is whoever runs this.
@@ -158,6 +159,12 @@ def stage_for(page: Path, directory: Path, servers: Servers) -> Iterator[Stage]:
         words["127.0.0.1:8200"] = f"127.0.0.1:{bao.port}"
         shutil.copy(bao.authority.path, directory / "vault-ca.pem")
         around |= {"BAO_ADDR": bao.address, "BAO_CACERT": "vault-ca.pem", "BAO_TOKEN": bao.root}
+    if head.get("signed-in"):
+        around |= {
+            "RECGATE_URL": f"https://127.0.0.1:{words['8443']}",
+            "RECGATE_CA": str(directory / "recgate-data" / "ca.pem"),
+            "RECGATE_TOKEN": (directory / "token").read_text().strip(),
+        }
     _write_files(directory, words)
     host_key = directory / "recgate-data" / "ssh_host_ed25519.pub"
     stage = Stage(directory, words, around)
@@ -187,5 +194,5 @@ def environment(directory: Path) -> dict[str, str]:
         "PSQLRC": "/dev/null",
         "PSQL_HISTORY": "/dev/null",
         "SSH_AUTH_SOCK": "",
-        "PGPASSFILE": "/dev/null",
+        "PGPASSFILE": str(directory / "none"),
     }
