@@ -10,7 +10,15 @@ import pytest
 
 from recgate.model import Secret
 from recgate_oidc import logins as books_of
-from recgate_oidc.logins import IssuedCertificate, Login, Logins, LoginsFailed, looks_like_token, new_token
+from recgate_oidc.logins import (
+    IssuedCertificate,
+    Login,
+    Logins,
+    LoginsFailed,
+    Logout,
+    looks_like_token,
+    new_token,
+)
 
 NOW = time.time()
 ALICE = Login(
@@ -29,6 +37,8 @@ ALICE = Login(
     by_userinfo=True,
     refresh=b"sealed",
 )
+
+LOGOUT = Logout("https://idp.example", "j", "1", "", NOW + 60)
 
 
 @pytest.fixture
@@ -101,18 +111,39 @@ async def test_a_logout_ends_what_may_be_meant(books, subject, sid, ended):
     await books.add(replace(ALICE, id="elsewhere", source="other", sid="s1"), None)
     await books.add(replace(ALICE, id="over", revoked=NOW, sid="s1"), None)
 
-    found = await books.of_logout("corp", "https://idp.example", subject, sid)
+    await books.add(replace(ALICE, id="expired", expires=NOW, sid="s1"), None)
+
+    found = await books.logged_out("corp", replace(LOGOUT, subject=subject, sid=sid), NOW)
 
     assert {each.id for each in found} == ended
+    standing = {each.id for each in await books.all(NOW)}
+    assert standing == {"of-s1", "of-s2", "unsaid", "bobs", "elsewhere"} - ended
+    for name in ended:
+        login = await books.by_id(name)
+        assert (login.revoked, login.why, login.refresh) == (NOW, "signed out at the provider", None)
 
 
 async def test_a_logout_token_is_new_once_and_remembered_after_a_restart(books, tmp_path):
-    assert await books.heard("https://idp.example", "j", NOW + 60, NOW)
-    assert not await books.heard("https://idp.example", "j", NOW + 60, NOW)
-    assert await books.heard("https://other.example", "j", NOW + 60, NOW)
+    assert await books.logged_out("corp", LOGOUT, NOW) == []
+    await books.add(ALICE, None)
+    assert await books.logged_out("corp", LOGOUT, NOW) is None
+    assert await books.logged_out("corp", replace(LOGOUT, issuer="https://other.example"), NOW) == []
     books.close()
 
-    assert not await Logins(tmp_path / "oidc.sqlite").heard("https://idp.example", "j", NOW + 60, NOW)
+    again = Logins(tmp_path / "oidc.sqlite")
+    assert await again.logged_out("corp", LOGOUT, NOW) is None
+    assert [each.id for each in await again.all(NOW)] == ["a"]
+    again.close()
+
+
+async def test_a_logout_that_could_not_be_written_down_is_taken_the_next_time(books, monkeypatch):
+    await books.add(ALICE, None)
+    with monkeypatch.context() as broken:
+        broken.setattr(books_of, "_REVOKE", "UPDATE nothing SET a = ?, b = ?, c = ?")
+        with pytest.raises(LoginsFailed):
+            await books.logged_out("corp", LOGOUT, NOW)
+
+    assert [each.id for each in await books.logged_out("corp", LOGOUT, NOW)] == ["a"]
 
 
 async def test_sign_ins_of_one_person_and_old_ones_do_not_grow_without_end(books, monkeypatch):

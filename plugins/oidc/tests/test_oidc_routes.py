@@ -53,23 +53,21 @@ async def asked(application, path, body=b"", *, method="POST", headers=(JSON,), 
     return sent[0]["status"], dict(sent[0]["headers"]), b"".join(each.get("body", b"") for each in sent)
 
 
-@pytest.mark.parametrize(
-    ("path", "method", "kind", "status"),
-    [
+async def test_what_is_not_there_is_not_there(provider, tmp_path):
+    cases = [
         ("/nothing", "GET", "http", 404),
         ("", "GET", "http", 404),
         ("/login/", "POST", "http", 404),
         ("/login", "POST", "websocket", 404),
         ("/login", "GET", "http", 405),
         ("/sources", "POST", "http", 405),
-    ],
-)
-async def test_what_is_not_there_is_not_there(provider, tmp_path, path, method, kind, status):
+        ("/backchannel/corp", "GET", "http", 405),
+    ]
     async with reception(provider, tmp_path) as (_, application):
-        with pytest.raises(Problem) as refused:
-            await asked(application, path, method=method, kind=kind)
-
-    assert refused.value.status == status
+        for path, method, kind, status in cases:
+            with pytest.raises(Problem) as refused:
+                await asked(application, path, method=method, kind=kind)
+            assert refused.value.status == status, path
 
 
 async def test_a_source_that_takes_tokens_alone_signs_nobody_in(provider, tmp_path):

@@ -22,7 +22,17 @@ from recgate.errors import RecgateError
 from recgate.model import Secret
 from recgate.privatedatabase import PrivateDatabase, Schema
 
-__all__ = ["PREFIX", "IssuedCertificate", "Login", "Logins", "LoginsFailed", "looks_like_token", "new_token"]
+__all__ = [
+    "LOGGED_OUT",
+    "PREFIX",
+    "IssuedCertificate",
+    "Login",
+    "Logins",
+    "LoginsFailed",
+    "Logout",
+    "looks_like_token",
+    "new_token",
+]
 
 PREFIX: Final = "rgl_"  # lets secret scanners and people tell what it is
 _SHAPE: Final = re.compile(rb"rgl_[A-Za-z0-9_-]{43}\Z")
@@ -34,6 +44,7 @@ MAX_CERTIFICATES: Final = (
     200  # of one sign-in that have not ended; the oldest are forgotten, and then refused
 )
 VERSION: Final = 1
+LOGGED_OUT: Final = "signed out at the provider"
 
 _SCHEMA: Final = """
 CREATE TABLE logins (
@@ -67,6 +78,8 @@ CREATE TABLE logouts (jti BLOB PRIMARY KEY, until REAL NOT NULL) STRICT;
 CREATE INDEX logins_by_person ON logins (issuer, subject);
 CREATE INDEX certificates_by_login ON certificates (login);
 """
+
+_REVOKE: Final = "UPDATE logins SET revoked = ?, why = ?, refresh = NULL WHERE id = ? AND revoked IS NULL"
 
 T = TypeVar("T")
 
@@ -117,6 +130,17 @@ class IssuedCertificate:
     fingerprint: str
     issued: float
     expires: float
+
+
+@dataclass(frozen=True, slots=True)
+class Logout:
+    """What a provider says of somebody who signed out there: `subject` or `sid`, or both. `until`: wall clock."""
+
+    issuer: str
+    jti: str
+    subject: str
+    sid: str
+    until: float
 
 
 def new_token() -> Secret:
@@ -230,31 +254,30 @@ class Logins:
     async def revoke(self, identifiers: Iterable[str], now: float, why: str) -> None:
         """End sign-ins; their refresh tokens are forgotten. Doing it again changes nothing."""
         rows = [(now, why, each) for each in identifiers]
-        await self._write(
-            lambda connection: connection.executemany(
-                "UPDATE logins SET revoked = ?, why = ?, refresh = NULL WHERE id = ? AND revoked IS NULL",
-                rows,
-            )
-        )
+        await self._write(lambda connection: connection.executemany(_REVOKE, rows))
 
     # -- logouts at the provider -------------------------------------------------------------------------
 
-    async def heard(self, issuer: str, jti: str, until: float, now: float) -> bool:
-        """Remember a logout token until then, and say whether it is new (Back-Channel Logout 1.0 §2.6)."""
-        mark = _hash(f"{issuer}\0{jti}".encode())
+    async def logged_out(self, source: str, logout: Logout, now: float) -> Sequence[Login] | None:
+        """End the sign-ins that a logout at the provider means, and give them; None if it was heard before.
 
-        def change(connection: sqlite3.Connection) -> bool:
+        One that may be of the session `sid`, or not, is. Both or neither are done: a logout that could not be written
+        down is taken when the provider says it again.
+        """
+        mark = _hash(f"{logout.issuer}\0{logout.jti}".encode())
+        standing = "SELECT * FROM logins WHERE source = ? AND issuer = ? AND revoked IS NULL AND expires > ?"
+
+        def change(connection: sqlite3.Connection) -> Sequence[Login] | None:
             connection.execute("DELETE FROM logouts WHERE until < ?", (now,))
-            done = connection.execute("INSERT OR IGNORE INTO logouts VALUES (?, ?)", (mark, until))
-            return done.rowcount == 1
+            done = connection.execute("INSERT OR IGNORE INTO logouts VALUES (?, ?)", (mark, logout.until))
+            if done.rowcount != 1:
+                return None
+            rows = connection.execute(standing, (source, logout.issuer, now)).fetchall()
+            meant = [each for each in map(_login, rows) if _is_of(each, logout.subject, logout.sid)]
+            connection.executemany(_REVOKE, [(now, LOGGED_OUT, each.id) for each in meant])
+            return meant
 
         return await self._write(change)
-
-    async def of_logout(self, source: str, issuer: str, subject: str, sid: str) -> Sequence[Login]:
-        """Find the sign-ins that a logout ends. One that may be of the session `sid`, or not, is."""
-        query = "SELECT * FROM logins WHERE source = ? AND issuer = ? AND revoked IS NULL"
-        rows = await self._read(lambda connection: connection.execute(query, (source, issuer)).fetchall())
-        return [each for each in map(_login, rows) if _is_of(each, subject, sid)]
 
     # -- certificates ------------------------------------------------------------------------------------
 

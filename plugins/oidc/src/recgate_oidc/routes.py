@@ -17,10 +17,11 @@ from recgate.httpauth import Problem, Receive, Scope, Send, answer_json, connect
 from recgate.model import Principal, Secret
 from recgate.signin import SignIn
 from recgate_oidc.authenticator import OidcAuthenticator
+from recgate_oidc.backchannel import NO_STORE, logged_out, read_logout_token, refused
 from recgate_oidc.codes import ShownCode, TooManyCodes
 from recgate_oidc.errors import ProviderFailed, TokenRefused
 from recgate_oidc.grants import Code, Granted, NotYet
-from recgate_oidc.logins import Login, LoginsFailed
+from recgate_oidc.logins import LOGGED_OUT, Login, LoginsFailed
 from recgate_oidc.requests import (
     CERTIFICATE,
     DEVICE,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Reception"]
 
+BACKCHANNEL: Final = "/backchannel/"  # and the name of the source
 REFUSED: Final = "the sign-in was refused; the gateway's audit trail says why"
 
 
@@ -51,12 +53,15 @@ class Reception:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Raises `Problem` before anything has begun."""
         path = str(scope["path"]).removeprefix(self._prefix)
+        if path.startswith(BACKCHANNEL):
+            path, scope["source"] = BACKCHANNEL, path.removeprefix(BACKCHANNEL)
         answers: dict[str, tuple[str, Callable[[Scope, Receive, Send], Awaitable[None]]]] = {
             "/sources": ("GET", self._sources),
             "/login": ("POST", self._login),
             "/device": ("POST", self._device),
             "/logout": ("POST", self._logout),
             "/renew-certificate": ("POST", self._renew_certificate),
+            BACKCHANNEL: ("POST", self._backchannel),
         }
         method, answer = answers.get(path, ("", None))
         if answer is None or scope["type"] != "http":
@@ -159,9 +164,7 @@ class Reception:
         signins, login = await self._own(scope)
         await signins.end(login, "signed out")
         self._gateway.recheck()
-        self._gateway.audit.emit(
-            "login.ended", user=login.name, issuer=login.issuer, login=login.id, reason="signed out"
-        )
+        self._left(login, "signed out")
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
@@ -182,6 +185,31 @@ class Reception:
             if login is not None:
                 return signins, login
         raise Problem(403, "this is for the token of a sign-in: `recgate login` gets one")
+
+    # -- at the provider ---------------------------------------------------------------------------------
+
+    async def _backchannel(self, scope: Scope, receive: Receive, send: Send) -> None:
+        signins = self._source(str(scope["source"]))
+        token = await read_logout_token(scope, receive)
+        peer = connection_of(scope).peer
+        try:
+            ended = await logged_out(signins, token)
+        except TokenRefused as exc:
+            # Not counted as guesses: nobody may keep a provider from being heard by forging at its address.
+            self._gateway.audit.emit("logout.refused", source=peer, reason=f"{signins.source.name}: {exc}")
+            raise refused("this logout is refused; the gateway's audit trail says why") from None
+        except ProviderFailed as exc:
+            self._gateway.audit.emit("login.broken", source=peer, reason=str(exc))
+            raise Problem(503, AWAY, headers=NO_STORE) from None
+        self._gateway.recheck()
+        for each in ended:
+            self._left(each, LOGGED_OUT)
+        await answer_json(send, 200, {}, headers=NO_STORE)
+
+    def _left(self, login: Login, why: str) -> None:
+        self._gateway.audit.emit(
+            "login.ended", user=login.name, issuer=login.issuer, login=login.id, reason=why
+        )
 
     # -- what they share ---------------------------------------------------------------------------------
 

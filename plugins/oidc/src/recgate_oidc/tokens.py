@@ -19,7 +19,15 @@ from recgate_oidc.jose import Unverified, take_apart
 from recgate_oidc.keys import Keys
 from recgate_oidc.settings import OidcSettings
 
-__all__ = ["Tokens", "check_access", "could_be_id_token", "is_declared", "moment", "subject_of"]
+__all__ = [
+    "LOGOUT_LIFE",
+    "Tokens",
+    "check_access",
+    "could_be_id_token",
+    "is_declared",
+    "moment",
+    "subject_of",
+]
 
 MAX_LIFE: Final = 400 * 86_400.0  # seconds; a token that lasts longer is a mistake
 LOGOUT_LIFE: Final = 600.0  # seconds that a logout token counts which does not say how long
