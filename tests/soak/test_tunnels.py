@@ -1,4 +1,4 @@
-"""What a tunnel costs: nothing for what flows through it, and little for being there; nor does an idle HTTPS connection."""
+"""What flows through a tunnel costs no memory, and being there little; nor does an idle HTTPS connection."""
 
 from __future__ import annotations
 
