@@ -92,9 +92,8 @@ class Servers:
         directory.mkdir()
         return self._running.enter_context(Sshd(directory))
 
-    @cached_property
     def openbao(self) -> OpenBao:
-        """OpenBao with nothing in it."""
+        """Another OpenBao, with nothing in it."""
         return self._running.enter_context(OpenBao())
 
     def words(self) -> dict[str, str]:
@@ -155,7 +154,7 @@ def stage_for(page: Path, directory: Path, servers: Servers) -> Iterator[Stage]:
     shutil.copytree(servers.prepared, directory, dirs_exist_ok=True)
     around = environment(directory)
     if "openbao" in head.get("needs", "").split():
-        bao = servers.openbao
+        bao = servers.openbao()
         words["127.0.0.1:8200"] = f"127.0.0.1:{bao.port}"
         shutil.copy(bao.authority.path, directory / "vault-ca.pem")
         around |= {"BAO_ADDR": bao.address, "BAO_CACERT": "vault-ca.pem", "BAO_TOKEN": bao.root}

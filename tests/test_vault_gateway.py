@@ -51,7 +51,10 @@ def bao(cluster: Cluster) -> Iterator[OpenBao]:
         server.policy(
             "gate",
             **{"secret/data/*": "read", "database/creds/app": "read", "sys/leases/revoke": "update"},
+            **{"auth/token/revoke-accessor": "update"},
         )
+        server.policy("person", **{"database/creds/app": "read"})
+        server.auth("people", "jwt")
         yield server
 
 
@@ -70,6 +73,15 @@ def gate(tmp_path: Path, cluster: Cluster, bao: OpenBao, hanging: Misbehaving) -
     ca = str(bao.authority.path)
     vaults = [
         {"vault": {"name": "hv", "address": bao.address, "ca": ca, "auth": auth}},
+        {
+            "vault": {
+                "name": "people",
+                "address": bao.address,
+                "ca": ca,
+                "auth": auth,
+                "on_behalf": {"role": "people", "mount": "people"},
+            }
+        },
         {"vault": {"name": "stuck", "address": hanging.address, "auth": auth, "timeout": "2s", "workers": 2}},
     ]
     paths = {
@@ -77,6 +89,7 @@ def gate(tmp_path: Path, cluster: Cluster, bao: OpenBao, hanging: Misbehaving) -
         "canary-db": "hv:secret/canary",
         "wrong-db": "hv:secret/wrong",
         "denied-db": "hv:database/creds/other",
+        "their-db": "people:database/creds/app",
         "stuck-db": "stuck:database/creds/app",
     }
     targets = [
@@ -224,3 +237,51 @@ def test_a_vault_that_is_away_when_a_session_ends_is_asked_again(
         bao.start()
     gate.until(lambda: users(cluster) == [], "the user dropped once the vault is back")
     gate.until(lambda: any(event["event"] == "lease.revoked" for event in audit(gate)), "the end of it told")
+
+
+@pytest.fixture
+def believed(gate: GatewayProcess, bao: OpenBao) -> None:
+    """OpenBao believes what this gateway says of its users."""
+    key = (gate.data_dir / "vault_jwt.pub").read_text()
+    bao("auth/people/config", {"jwt_validation_pubkeys": [key], "bound_issuer": "gate-test"})
+    role = {"role_type": "jwt", "user_claim": "sub", "bound_audiences": ["vault"], "token_policies": "person"}
+    bao("auth/people/role/people", {**role, "bound_claims": {"name": "alice", "target": "their-db"}})
+
+
+def logins(bao: OpenBao) -> int:
+    """How many logins on behalf of somebody there are."""
+    found = bao("auth/token/accessors", method="LIST")["data"]["keys"]
+    about = [bao("auth/token/lookup-accessor", {"accessor": each})["data"] for each in found]
+    return sum(each["path"] == "auth/people/login" for each in about)
+
+
+@pytest.mark.usefixtures("believed")
+def test_a_user_is_made_in_the_name_of_whoever_opens_the_session(
+    gate: GatewayProcess, cluster: Cluster, bao: OpenBao
+) -> None:
+    with connect(gate, "their-db") as connection:
+        row = connection.execute("SELECT session_user").fetchone()
+        assert row is not None
+        assert str(row[0]).startswith("v-people-l")  # OpenBao's name for `people-local:alice`
+        assert logins(bao) == 1
+    gate.until(lambda: users(cluster) == [], "the user dropped")
+    gate.until(lambda: logins(bao) == 0, "the login ended")
+    bao("auth/people/role/people", {"role_type": "jwt", "user_claim": "sub", "bound_claims": {"name": "bob"}})
+    with pytest.raises(psycopg.OperationalError, match="no credential could be had"):
+        connect(gate, "their-db")
+
+
+@pytest.mark.usefixtures("believed")
+def test_threat_21_a_killed_gateway_ends_the_logins_of_its_sessions(
+    gate: GatewayProcess, cluster: Cluster, bao: OpenBao
+) -> None:
+    connection = connect(gate, "their-db")
+    gate.kill()
+    connection.close()
+    assert (len(users(cluster)), logins(bao)) == (1, 1)
+
+    gate.start()
+
+    gate.until(
+        lambda: (len(users(cluster)), logins(bao)) == (0, 0), "user and login of the killed session gone"
+    )

@@ -47,7 +47,7 @@ def program() -> Path:
 
 
 class OpenBao:
-    """A running server. `address`, `authority`, `root` (its first token), `log`."""
+    """A running server. `address`, `authority`, `root` (its first token), `log`, and `audit`, its own audit log."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -59,6 +59,7 @@ class OpenBao:
     def __enter__(self) -> OpenBao:
         self.directory = Path(tempfile.mkdtemp(prefix="recgate-openbao-"))
         self.log = self.directory / "server.log"
+        self.audit = self.directory / "audit.log"
         self.authority = Authority(self.directory / "tls", "OpenBao's test authority")
         certificate, key = self.authority.issue("openbao", hosts=True)
         self._context = ssl.create_default_context(cafile=str(self.authority.path))
@@ -77,6 +78,7 @@ class OpenBao:
                     "listener": {"tcp": listener},
                     "api_addr": self.address,
                     "cluster_addr": f"https://127.0.0.1:{free_port()}",
+                    "audit": [{"type": "file", "path": "file", "options": {"file_path": str(self.audit)}}],
                 }
             )
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from recgate_vault.settings import VaultSettings
+from recgate_vault.signer import Signer
 from recgate_vault.vault import ServerVault
 from tests.peers.openbao import OpenBao
 
@@ -23,7 +24,9 @@ def vault(bao: OpenBao, tmp_path: Path) -> Callable[..., ServerVault]:
     """Make a vault over a token with these rights: `vault({"secret/data/*": "read"}, timeout=5.0)`."""
     made = 0
 
-    def make(rights: dict[str, str] | None = None, **settings: object) -> ServerVault:
+    def make(
+        rights: dict[str, str] | None = None, signer: Signer | None = None, **settings: object
+    ) -> ServerVault:
         nonlocal made
         made += 1
         name = f"{tmp_path.name}-{made}".replace("[", "-").replace("]", "-")
@@ -38,6 +41,6 @@ def vault(bao: OpenBao, tmp_path: Path) -> Callable[..., ServerVault]:
             "auth": {"token": {"file": token}},
             **settings,
         }
-        return ServerVault(VaultSettings.model_validate(given), patience=15.0)
+        return ServerVault(VaultSettings.model_validate(given), patience=15.0, signer=signer)
 
     return make

@@ -55,3 +55,11 @@ def test_an_engine_that_lends_nothing_is_named(vault, bao):
     with pytest.raises(VaultFailed, match=r"engine of type 'totp'\. There are .*database"):
         trio.run(made.lease, "codes/code/x", ALICE, TARGET, "s")
     assert "totp" not in ENGINES
+
+
+def test_this_server_brings_no_engine_for_directories(bao):
+    """The guide says so. When this fails, there is one: try `ldap/…` with it, and correct the guide."""
+    there = bao("sys/plugins/catalog")["data"]
+
+    assert {"kv", "pki", "ssh", "transit"} <= {*there["secret"]}
+    assert not {"ldap", "openldap", "ad"} & {*there["secret"], *there["auth"]}

@@ -1,6 +1,7 @@
 """What a vault has lent, and its name: enough to give it back after a crash, and nothing secret.
 
 vault:NAME:lease:LEASE-ID     the vault's own lease, revoked by its id
+vault:NAME:login:ACCESSOR/LEASE-ID     the same, and the login on behalf of a user that it hangs on
 vault:NAME:serial:MOUNT:N     a certificate, revoked by its serial number
 vault:NAME:none:WHAT          nothing to give back: an entry that was read, a certificate that ends by itself
 """
@@ -13,11 +14,12 @@ from typing import Final, Literal
 
 from recgate.errors import VaultFailed
 from recgate.model import Credential
+from recgate_vault.visit import Visit
 
 __all__ = ["Ending", "Loan", "VaultLease", "name_of", "read_name"]
 
-Ending = Literal["lease", "serial", "none"]
-_ENDINGS: Final = ("lease", "serial", "none")
+Ending = Literal["lease", "login", "serial", "none"]
+_ENDINGS: Final = ("lease", "login", "serial", "none")
 MAX_HANDLE: Final = 1_000  # characters
 
 
@@ -38,12 +40,16 @@ class Loan:
 
 @dataclass(frozen=True, slots=True)
 class VaultLease:
-    """The loan as the core keeps it. `span` is how long it was good for at first."""
+    """The loan as the core keeps it.
+
+    `span` is how long it was good for at first, `visit` the login on behalf of a user that it hangs on.
+    """
 
     id: str
     ttl: float | None
     credential: Credential = field(repr=False)
     span: float = 0.0
+    visit: Visit | None = field(default=None, repr=False)
 
 
 def name_of(vault: str, loan: Loan) -> str:

@@ -25,7 +25,10 @@ def recgate_settings() -> Iterable[SettingsModel]:
 @hookimpl
 def recgate_vaults(config: Configuration) -> Iterable[Vault]:
     """Give a vault for each entry. Nothing is asked of a server yet: the gateway starts while it is away."""
+    from recgate_vault.signer import Signer
     from recgate_vault.vault import ServerVault  # requests is slow to import, and every command comes by here
 
     settings = cast("tuple[VaultSettings, ...]", config.options_of("vaults", "vault"))
-    return [ServerVault(each, config.limits.vault_timeout) for each in settings]
+    signs = any(each.on_behalf is not None for each in settings)
+    signer = Signer(config.data_dir, config.gateway.name) if signs else None
+    return [ServerVault(each, config.limits.vault_timeout, signer) for each in settings]

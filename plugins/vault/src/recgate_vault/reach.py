@@ -1,16 +1,28 @@
-"""Ask a vault with the gateway's token, within one deadline."""
+"""Ask a vault with a token that is good, within one deadline."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from recgate.errors import VaultFailed
 from recgate_vault.connection import Answer, Connection, Deadline, Refused
-from recgate_vault.keeper import Keeper
 from recgate_vault.login import Grant
 
-__all__ = ["Reach"]
+__all__ = ["Reach", "Tokens"]
+
+
+class Tokens(Protocol):
+    """Has a token of the vault: the gateway's own, or one on behalf of a user. Both raise `VaultFailed`."""
+
+    def current(self, deadline: Deadline) -> Grant:
+        """Give a token that is good now, as far as is known."""
+        ...
+
+    def instead(self, refused: Grant, deadline: Deadline) -> Grant | None:
+        """Give another one for one that was refused; None if that would be refused as well."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +33,7 @@ class Reach:
     """
 
     connection: Connection
-    keeper: Keeper
+    tokens: Tokens
     deadline: Deadline
     leases: list[str] = field(default_factory=list[str])
 
@@ -38,21 +50,21 @@ class Reach:
         query: Mapping[str, str] | None = None,
     ) -> Answer:
         """Ask; with a token that has ended or was revoked, log in again and ask once more. Raises `VaultFailed`."""
-        grant = self.keeper.current(self.deadline)
+        grant = self.tokens.current(self.deadline)
         try:
             return self._with(grant, method, path, body, query)
         except Refused as exc:
             if exc.status not in (401, 403):
                 raise
             refusal = exc
-        fresh = self.keeper.instead(grant, self.deadline)
+        fresh = self.tokens.instead(grant, self.deadline)
         if fresh is None:
             raise refusal
         return self._with(fresh, method, path, body, query)
 
     def lives_until(self) -> float | None:
         """Seconds until the token ends, and with it what was lent by it; None if it does not."""
-        return self.keeper.current(self.deadline).left
+        return self.tokens.current(self.deadline).left
 
     def failed(self, text: str) -> VaultFailed:
         """Word a failure."""

@@ -20,6 +20,7 @@ __all__ = [
     "CertificateAuth",
     "JwtAuth",
     "KubernetesAuth",
+    "OnBehalf",
     "TokenAuth",
     "VaultSettings",
 ]
@@ -156,6 +157,14 @@ class AuthSettings(Settings):
     certificate: CertificateAuth | None = Field(default=None, description="a TLS client certificate")
 
 
+class OnBehalf(Settings):
+    """A login for each session in its user's name, by a JWT that the gateway signs."""
+
+    role: Named = Field(description="the role to log in as")
+    audience: Named = Field(default="vault", description="`aud` of the JWT, which the role binds")
+    mount: Mount = Field(default="jwt", description="where the auth method is mounted")
+
+
 def _fields(fields: dict[str, str]) -> dict[str, str]:
     for name, theirs in fields.items():
         if name not in FIELDS:
@@ -180,6 +189,10 @@ class VaultSettings(Settings):
     namespace: Mount | None = Field(default=None, description="namespace of every path")
     auth: Annotated[AuthSettings, AfterValidator(_exactly_one(*AuthSettings.model_fields))] = Field(
         description="how the gateway logs in; exactly one of those below"
+    )
+    on_behalf: OnBehalf | None = Field(
+        default=None,
+        description="borrow in the name of each session's user; `auth` is for what the gateway does itself",
     )
     fields: Annotated[dict[str, str], AfterValidator(_fields)] = Field(
         default_factory=dict[str, str],

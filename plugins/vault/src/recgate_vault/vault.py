@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -14,7 +15,7 @@ from recgate_vault.asking import Asking
 from recgate_vault.connection import Connection, Deadline, Refused
 from recgate_vault.engines import borrow
 from recgate_vault.keeper import Keeper
-from recgate_vault.loans import VaultLease, name_of, read_name
+from recgate_vault.loans import Loan, VaultLease, name_of, read_name
 from recgate_vault.login import log_in
 from recgate_vault.mounts import Mounts
 from recgate_vault.paths import VaultPath
@@ -22,22 +23,26 @@ from recgate_vault.pki import revoke_certificate
 from recgate_vault.reach import Reach
 from recgate_vault.reaper import Reaper
 from recgate_vault.settings import VaultSettings
+from recgate_vault.signer import Signer
 from recgate_vault.transit import unwrap, wrap
+from recgate_vault.visit import Visit
 from recgate_vault.workers import Workers
 
 __all__ = ["ServerVault"]
 
 REVOKE: Final = "sys/leases/revoke"
+REVOKE_LOGIN: Final = "auth/token/revoke-accessor"
 RENEW: Final = "sys/leases/renew"
 AT_LEAST: Final = 0.1  # of its first span: a lease that gets less has come to its longest
 MARGIN: Final = 0.9  # of the time that the core waits: the vault's own, clearer error comes first
 
 
 class ServerVault:
-    """A vault server. `patience` is how long the core waits for a loan."""
+    """A vault server. `patience` is how long the core waits for a loan, `signer` speaks for users (`on_behalf`)."""
 
-    def __init__(self, settings: VaultSettings, patience: float) -> None:
+    def __init__(self, settings: VaultSettings, patience: float, signer: Signer | None = None) -> None:
         self._settings = settings
+        self._signer = signer
         self._patience = min(settings.timeout, MARGIN * patience)
         self._connection = Connection(settings)
         self._keeper = Keeper(
@@ -114,17 +119,42 @@ class ServerVault:
         return Reach(self._connection, self._keeper, Deadline(self._patience))
 
     def _borrow(self, reach: Reach, path: VaultPath, asking: Asking) -> VaultLease:
+        visit = self._visit(asking)
+        if visit is not None:
+            reach = Reach(self._connection, visit, reach.deadline)
         try:
             loan = borrow(reach, self._mounts, path, asking)
             # With the token ends what it lent: the core is to renew before either is over.
             ttl = None if loan.once else loan.ttl
             if loan.ending == "lease" and not loan.once:
                 ttl = _shorter(ttl, reach.lives_until())
+            if visit is not None:
+                loan = self._bound(loan, visit, reach.deadline)
         except BaseException:
             for lease_id in reach.leases:
                 self._reaper.take(f"vault:{self.name}:lease:{lease_id}", None)
+            if visit is not None and visit.accessor:
+                self._reaper.take(f"vault:{self.name}:login:{visit.accessor}/", None)
             raise
-        return VaultLease(name_of(self.name, loan), ttl, loan.credential, loan.ttl or 0.0)
+        return VaultLease(name_of(self.name, loan), ttl, loan.credential, loan.ttl or 0.0, visit)
+
+    def _visit(self, asking: Asking) -> Visit | None:
+        settings, signer = self._settings.on_behalf, self._signer
+        if settings is None:
+            return None
+        if signer is None:
+            raise VaultFailed(f"vault {self.name}: nothing signs on behalf of users. Restart the gateway.")
+        return Visit(self._connection, settings, lambda: signer.says(asking, settings.audience))
+
+    def _bound(self, loan: Loan, visit: Visit, deadline: Deadline) -> Loan:
+        """Name a loan with the login that it hangs on; where nothing does, the login ends now."""
+        if loan.ending == "lease":
+            return replace(loan, ending="login", handle=f"{visit.accessor}/{loan.handle}")
+        try:
+            visit.leave(deadline)
+        except VaultFailed:
+            self._reaper.take(f"vault:{self.name}:login:{visit.accessor}/", None)
+        return loan
 
     def _stray(self, lease: VaultLease) -> None:
         if read_name(self.name, lease.id)[0] != "none":
@@ -134,8 +164,12 @@ class ServerVault:
         ending, handle = read_name(self.name, lease.id)
         if not isinstance(lease, VaultLease):
             raise reach.failed(f"{lease.id} was lent before the gateway started. Open a new session.")
-        if ending != "lease" or lease.ttl is None:
+        if ending not in ("lease", "login") or lease.ttl is None:
             return lease
+        if ending == "login":
+            assert lease.visit is not None
+            handle = handle.partition("/")[2]
+            reach = Reach(self._connection, lease.visit, reach.deadline)
         try:
             answer = reach.ask("post", RENEW, {"lease_id": handle, "increment": round(lease.span)})
         except Refused as exc:
@@ -149,7 +183,7 @@ class ServerVault:
                 f"the lease {handle} has lived for as long as its role lets it (max_ttl). Open a new session."
             )
         ttl = _shorter(answer.lease_duration, reach.lives_until())
-        return VaultLease(lease.id, ttl, lease.credential, lease.span)
+        return replace(lease, ttl=ttl)
 
     def _end(self, name: str) -> None:
         """Give a loan back, by its name."""
@@ -158,6 +192,11 @@ class ServerVault:
         if ending == "lease":
             # `sync`: the answer comes when the account is gone, and says so if it could not be taken away.
             reach.ask("post", REVOKE, {"lease_id": handle, "sync": True})
+        elif ending == "login":
+            accessor, _, lease_id = handle.partition("/")
+            if lease_id:
+                reach.ask("post", REVOKE, {"lease_id": lease_id, "sync": True})
+            reach.ask("post", REVOKE_LOGIN, {"accessor": accessor})
         elif ending == "serial":
             revoke_certificate(reach, handle)
 
