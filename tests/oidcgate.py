@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import ssl
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,17 @@ PATIENCE = 60.0
 
 
 class OidcGate(SshGate):
-    """In front of an sshd, with an HTTPS listener; `corp` is the provider."""
+    """In front of an sshd, with an HTTPS listener; `corp` is the provider, `ssh` its SSH listener's options."""
 
-    def __init__(self, directory: Path, sshd: Sshd, provider: OidcProvider, **corp: object) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        sshd: Sshd,
+        provider: OidcProvider,
+        *,
+        ssh: Mapping[str, object] | None = None,
+        **corp: object,
+    ) -> None:
         secret = directory / "client.secret"
         secret.write_text(SECRET)
         secret.chmod(0o600)
@@ -43,7 +52,10 @@ class OidcGate(SshGate):
         super().__init__(
             directory,
             sshd,
-            listeners=[{"protocol": each, "bind": "127.0.0.1:0"} for each in ("ssh", "https")],
+            listeners=[
+                {"protocol": "ssh", "bind": "127.0.0.1:0", **(ssh or {})},
+                {"protocol": "https", "bind": "127.0.0.1:0"},
+            ],
             identity=[{"oidc": settings}, {"local": {}}],
             observers=[{"jsonl": {}}],
             limits={"recheck": "200ms"},

@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -227,9 +228,10 @@ def test_who_guesses_waits(tmp_path, sshd, provider):
 # -- the code in the terminal ----------------------------------------------------------------------------
 
 
-def typing_nothing(gate, *command) -> Any:
+def typing_nothing(gate, *command, name="prod-web") -> Any:
     """`ssh` as anybody has it: no key, no token, nothing of ours."""
     line = gate.line(
+        name=name,
         BatchMode="no",
         PreferredAuthentications="keyboard-interactive",
         PubkeyAuthentication="no",
@@ -277,6 +279,45 @@ def test_who_says_no_to_a_code_lets_nobody_in(gate, provider):
 
     assert "refused at the provider" in until
     assert session.returncode == 255
+
+
+def test_whoever_enters_the_code_comes_in_as_themselves_alone(gate, provider):
+    with typing_nothing(gate, "echo", "in", name="erin+prod-web") as session:
+        (address,) = [word for word in shown(session).split() if "user_code=" in word]
+        with Browser(provider, "carol") as browser:
+            browser.approve(address)
+        until = session.stdout.read()
+
+    assert "not the user that the login name says" in until
+    assert session.returncode == 255
+    assert "somebody else entered the code: carol" in gate.audit("login.failed")[-1]
+    with closing(sqlite3.connect(gate.data_dir / "oidc.sqlite")) as books:
+        query = "SELECT revoked IS NULL, refresh, why FROM logins ORDER BY issued DESC LIMIT 1"
+        assert books.execute(query).fetchone() == (0, None, "refused")
+
+
+def test_a_code_that_nobody_enters_in_time_is_over(tmp_path, sshd):
+    with (
+        OidcProvider(tmp_path, ttl={"DeviceCode": 1}) as provider,
+        OidcGate(tmp_path, sshd, provider) as gate,
+        typing_nothing(gate, "echo", "in") as session,
+    ):
+        until = session.stdout.read()
+
+    assert "begin again." in until  # this provider knows no such code any more, and says no more than that
+    assert session.returncode == 255
+
+
+def test_a_listener_may_ask_for_the_token_instead(tmp_path, sshd, provider):
+    with OidcGate(tmp_path, sshd, provider, ssh={"keyboard_interactive": "token"}) as gate:
+        typed = {
+            **gate.by_password(tmp_path, gate.by_code().raise_for_status().json()["token"]),
+            "PreferredAuthentications": "keyboard-interactive",
+        }
+        session = opened(gate, **typed)
+        session.communicate(timeout=60)
+        (row,) = gate.sealed()
+        assert (row["user"], row["groups"]) == ("carol", ["dba", "ops"])
 
 
 def test_codes_of_one_address_are_few(tmp_path, sshd, provider):
