@@ -8,7 +8,7 @@ import pytest
 
 from recgate.decisions import ALLOW, Decision, Effect
 from recgate.dispatch import broadcast, deny_overrides, first_answer, pipeline
-from recgate.errors import AuthenticationFailed
+from recgate.errors import AccessDenied, AuthenticationFailed
 from recgate.providers import PolicyRequest
 from recgate.sansio.frames import CLIENT, Frame
 
@@ -49,6 +49,12 @@ def test_an_exception_names_the_policy_and_not_what_it_said() -> None:
     decision = deny_overrides([Says(ValueError("secret detail"))])(REQUEST)
     assert "says" in decision.reason
     assert "secret detail" not in decision.reason
+
+
+def test_a_request_that_cannot_be_judged_says_why_itself() -> None:
+    decision = deny_overrides([Says(AccessDenied("client_encoding SJIS cannot be read"))])(REQUEST)
+    assert (decision.effect, decision.reason) == (Effect.DENY, "client_encoding SJIS cannot be read")
+    assert decision.rule == "says"
 
 
 def test_obligations_of_all_allows_are_kept() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from recgate.decisions import ALLOW, Decision, Effect
+from recgate.errors import AccessDenied
 from recgate.providers import Policy, PolicyRequest, Stage
 from recgate.sansio.frames import Frame
 
@@ -42,6 +43,9 @@ def deny_overrides(policies: Sequence[Policy]) -> Callable[[PolicyRequest], Deci
             try:
                 decision = policy.decide(request)
                 effect = decision.effect
+            except AccessDenied as exc:
+                # What it was asked about cannot be judged, and says why itself: a text whose encoding hides words.
+                return Decision.deny(str(exc), rule=exc.rule or policy.name)
             except Exception as exc:  # noqa: BLE001 - a policy's doubt refuses this request, whatever it raised (law 3)
                 reason = f"policy {policy.name} failed ({type(exc).__name__}); the request is refused"
                 return Decision.deny(reason, rule=policy.name)

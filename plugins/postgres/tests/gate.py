@@ -22,7 +22,7 @@ from types import TracebackType
 import cbor2
 
 from recgate.decisions import ALLOW, Decision, Effect
-from recgate.errors import RemoteProtocolError
+from recgate.errors import AccessDenied, RemoteProtocolError
 from recgate.model import (
     ConnectionInfo,
     Credential,
@@ -346,7 +346,7 @@ class _Connection:
                 request = event.request
                 kept = Request(request.kind, request.text, request.channel, dict(request.details))
                 self.seen.requests.append(kept)
-                decision = self.gate.decide(kept)
+                decision = self._decide(request)
                 if decision.effect is Effect.DENY:
                     body = {"kind": kept.kind, "text": kept.text, "effect": "deny"}
                     self._record(
@@ -369,6 +369,12 @@ class _Connection:
         else:
             self.seen.asks.append(event)  # type: ignore[arg-type]
             self._answer(event)  # type: ignore[arg-type]
+
+    def _decide(self, request: Request) -> Decision:
+        try:
+            return self.gate.decide(request)
+        except AccessDenied as exc:
+            return Decision.deny(str(exc))
 
     def _record(self, side: int, kind: str, data: bytes) -> None:
         t = int((time.monotonic() - self.started) * 1e6)

@@ -136,7 +136,9 @@ def test_a_refusal_names_its_rule_where_there_is_one():
 
 
 def test_details_are_mappings():
-    simple = SimpleDetails(lambda: {"s": "select 1"}, True)
+    books = Names()
+    books.parse(Statement(b"s", b"select 1"))
+    simple = SimpleDetails(books, True)
     assert dict(simple) == {"protocol": "simple", "replication": True, "prepared": {"s": "select 1"}}
     call = CallDetails(b"\0\0\3\xb8" + b"\0\0\0\1\0\0\0\1x")
     assert dict(call) == {"protocol": "function", "function": 952, "binds": ["x"]}

@@ -12,7 +12,6 @@ from typing import Final
 from recgate.errors import RemoteProtocolError
 from recgate.sansio.asks import NEED_DATA, NeedData, PeerClosed
 from recgate.sansio.frames import CLIENT, GATEWAY, UPSTREAM, Frame
-from recgate_postgres.encodings import codec
 from recgate_postgres.messages import HEADER, MAX_SMALL
 from recgate_postgres.names import Names
 from recgate_postgres.refusals import MAX_ERROR, Refusals
@@ -185,8 +184,9 @@ class Backend:
         if kind == _READY:
             raise RemoteProtocolError("invalid ReadyForQuery from the target", hint="08P01")
         name, _, value = body.partition(b"\0")
-        if name == b"client_encoding":
-            self.names.codec = codec(value.rstrip(b"\0").decode("ascii", "replace"))
+        settings = self.names.meanings.settings
+        settings.report(name, value.rstrip(b"\0").decode("ascii", "replace"))
+        self.names.codec = settings.codec
         return True
 
     def _instead(self) -> Frame | PeerClosed | NeedData:

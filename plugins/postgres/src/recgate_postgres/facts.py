@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from recgate_postgres.grammar import MAX_PARSED, messages
 from recgate_postgres.objects import action, named_objects
 
 if TYPE_CHECKING:
@@ -18,14 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Facts", "FactsCache", "facts_of", "pieces_of"]
 
-MAX_PARSED: Final = 64 * 1024  # characters; 10,000 nested operators take 0.3 s, and 100,000 crash
-MAX_OPERATORS: Final = 4_000
 MAX_NAMES: Final = 64  # of each sort, for a statement
 MAX_NODES: Final = 200_000
 MAX_CACHED: Final = 4_096
 MAX_CACHED_TEXT: Final = 8_192
 
-_OPERATORS: Final = re.compile(r"[-+*/<>=|&^%~!@#:?`]")
 # Numbers do not change what a statement does, unless they stand in a quoted identifier.
 _NUMBER: Final = re.compile(r"\b\d+")
 # Possessive, so that what does not match costs one pass.
@@ -75,7 +73,7 @@ def pieces_of(text: str) -> list[str]:
     """Take the statements of a text apart; one that cannot be parsed is one piece."""
     if text.find(";", 0, len(text.rstrip(" \t\r\n;"))) < 0:
         return [text]
-    found = _parsed(text)
+    found = messages(text)
     if found is None or len(found) < 2:
         return [text]
     encoded = text.encode()
@@ -93,21 +91,8 @@ def _parts(name: str) -> tuple[str, ...]:
 
 def facts_of(text: str) -> Facts:
     """Work out a statement's facts. Never raises: what does not parse has what its first words say."""
-    found = _parsed(text)
+    found = messages(text)
     return _first_words(text) if found is None else _collect(found)
-
-
-def _parsed(text: str) -> list[Any] | None:
-    if len(text) <= MAX_PARSED and len(_OPERATORS.findall(text)) <= MAX_OPERATORS:
-        # Imported when the first statement is: the process that carries bytes never needs it.
-        from google.protobuf.message import DecodeError
-        from postgast import PgQueryError, parse
-
-        try:
-            return list(parse(text).stmts)
-        except (PgQueryError, DecodeError, UnicodeEncodeError):
-            pass  # a syntax error, a lone surrogate, or a tree deeper than protobuf reads
-    return None
 
 
 def _first_words(text: str) -> Facts:

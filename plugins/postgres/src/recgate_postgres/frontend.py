@@ -19,6 +19,7 @@ from recgate_postgres.names import Names
 from recgate_postgres.redefining import MAX_NAME, may_redefine
 from recgate_postgres.refusals import Refusals, error_text
 from recgate_postgres.requests import NO_LIMIT, CallDetails, Portal, SimpleDetails, Statement, function_text
+from recgate_postgres.settings import plain
 
 __all__ = ["KIND", "Frontend"]
 
@@ -89,7 +90,7 @@ class Frontend:
         self.refusals = refusals
         self.session_id = session_id
         self.max_message = max_message
-        self.simple = SimpleDetails(names.known, refusals.replication)
+        self.simple = SimpleDetails(names, refusals.replication)
         self.asked: Frame | None = None  # the last frame with a request, and where in it that message stands
         self.asked_start = self.asked_end = 0
         self._buffer: bytes | bytearray = b""
@@ -380,6 +381,7 @@ class Frontend:
             return False
         if may_redefine(text):
             names.redefine(text)
+        self.simple.text = text
         self._request = Request("sql", text.decode(names.codec, "backslashreplace"), 0, self.simple)
         return True
 
@@ -397,7 +399,7 @@ class Frontend:
         if portal.statement.redefines:
             for text in portal.statement.meanings:
                 self.names.redefine(text)
-        self.names.active = True
+        self.names.active = self.names.ran = True
         self.names.asked += 1
         portal.limit = buffer[after - 4 : after]
         self._request = portal.request
@@ -419,7 +421,12 @@ class Frontend:
             raise RemoteProtocolError("invalid Parse", hint=_VIOLATION)
         if len(name) > MAX_NAME:
             return self._too_long(len(name), 0x50, after - start)
-        self.names.parse(Statement(name, text, buffer[at + 2 : after]))
+        names = self.names
+        statement = Statement(name, text, buffer[at + 2 : after], codec=names.codec)
+        if not plain(text):
+            behind = names.ran or bool(names.waiting)
+            statement.doubtful = names.meanings.settings.doubts(text, behind=behind)
+        names.parse(statement)
         return True
 
     def _too_long(self, length: int, kind: int, size: int) -> bool:

@@ -17,6 +17,7 @@ from typing import Final
 
 from recgate.errors import RemoteProtocolError
 from recgate_postgres.encodings import DEFAULT, decode
+from recgate_postgres.meanings import Meanings
 from recgate_postgres.redefining import redefined
 from recgate_postgres.requests import NO_LIMIT, Portal, Statement
 
@@ -70,7 +71,9 @@ class Names:
         "foreign",
         "guarded",
         "latest",
+        "meanings",
         "portals",
+        "ran",
         "statements",
         "waiting",
     )
@@ -79,7 +82,9 @@ class Names:
         self.statements: dict[bytes, Statement] = {}
         self.portals: dict[bytes, Portal] = {}
         self.waiting: deque[_Series | dict[bytes, Portal | None] | None] = deque()
+        self.meanings = Meanings(self.means)
         self.active = False  # something was asked since the last Sync
+        self.ran = False  # and some of it was executed
         self.failed = False  # and the target is skipping up to the next
         self.asked = self.answered = 0  # messages of the open series, and answers to them
         self.flushed = 0  # how many had been asked at the last Flush
@@ -91,7 +96,7 @@ class Names:
         self.foreign = False  # the target may have names that are not in these books: SQL's, and evicted ones
         self._series: _Series | None = None
         self._bound: dict[bytes, Portal | None] = {}
-        self.latest = Portal(b"", Statement(b"", b""), DEFAULT, self.known)  # what the last Bind made
+        self.latest = Portal(b"", Statement(b"", b""), DEFAULT, self)  # what the last Bind made
         self._unsettled: dict[bytes, int] = {}
         self._errored = False
         self._redefining = 0
@@ -110,6 +115,18 @@ class Names:
         return {
             decode(name, self.codec): decode(b";\n".join(texts), self.codec) for name, texts in found.items()
         }
+
+    @property
+    def behind(self) -> bool:
+        """Whether something is under way that stands before the last Query."""
+        return len(self.waiting) > 1
+
+    def means(self, sort: str, name: str) -> list[Statement]:
+        """Give the statements that a name may mean, of a `cursor` or of a `statement`."""
+        said = name.encode(self.codec, "replace")
+        if sort == "cursor":
+            return [each.statement for each in self._opened().get(said, ())]
+        return self._prepared().get(said, [])
 
     def _prepared(self) -> dict[bytes, list[Statement]]:
         """Give every statement that a name may mean, the latest last."""
@@ -137,6 +154,7 @@ class Names:
         this: whether the SQL is skipped, fails or succeeds makes no difference to what has been said of it.
         """
         self.foreign = True
+        self.meanings.unread(text)
         names = redefined(text, portals=False)
         for name, statements in self._prepared().items():
             if name and (names is None or name in names):
@@ -209,7 +227,7 @@ class Names:
         made = statement.portal
         # Bound anew only while nothing that is still under way speaks of it.
         if made is None or portal or self.waiting or made.codec != self.codec:
-            made = Portal(portal, statement, self.codec, self.known)
+            made = Portal(portal, statement, self.codec, self)
             if not portal:
                 statement.portal = made
         made.bound = bound
@@ -232,7 +250,7 @@ class Names:
         self._tick = statement.used = self._tick + 1
         portal = statement.portal
         if portal is None or portal.codec != self.codec:
-            portal = statement.portal = Portal(b"", statement, self.codec, self.known)
+            portal = statement.portal = Portal(b"", statement, self.codec, self)
         portal.bound = bound
         portal.limit = NO_LIMIT
         self.waiting.append({b"": portal})
@@ -270,7 +288,7 @@ class Names:
 
     def _unknown(self, name: bytes) -> Portal:
         # A cursor that SQL declared, which was decided on there; or no such portal.
-        return Portal(name, Statement(b"", _quoted(b"FETCH FROM", name)), self.codec, self.known)
+        return Portal(name, Statement(b"", _quoted(b"FETCH FROM", name)), self.codec, self)
 
     def sync(self) -> None:
         """Note a Sync: what comes next is a new series."""
@@ -287,7 +305,7 @@ class Names:
         self._begin_series()
 
     def _begin_series(self) -> None:
-        self.active = self.failed = False
+        self.active = self.ran = self.failed = False
         self.asked = self.answered = self.flushed = 0
 
     def query(self, *, may_copy: bool = False) -> bool:

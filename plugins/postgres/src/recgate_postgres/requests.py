@@ -8,21 +8,24 @@ says is therefore true until the relay's next event of that side; keep a copy, n
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Mapping
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Final, Protocol
 
+from recgate.policy.acts import ACTS, Act
 from recgate.sansio.frames import Request
-from recgate_postgres.encodings import decode
+from recgate_postgres.calls import FILES
+from recgate_postgres.encodings import DEFAULT, decode
+from recgate_postgres.meanings import Meanings
 from recgate_postgres.redefining import may_redefine
 from recgate_postgres.values import bind_values
 
-__all__ = ["NO_LIMIT", "CallDetails", "Portal", "SimpleDetails", "Statement", "function_text"]
+__all__ = ["NO_LIMIT", "Books", "CallDetails", "Portal", "SimpleDetails", "Statement", "function_text"]
 
 # No statement at all, so that whoever looks into it is in doubt.
 UNKNOWN: Final = b"(a prepared statement that was redefined too often to be known)"
 
 NO_LIMIT: Final = b"\0\0\0\0"  # an Execute of all rows
-Known = Callable[[], dict[str, str]]
+
 
 # What client libraries call through the fast path: large objects, under the numbers that they have had since 1997.
 _FUNCTIONS: Final = {
@@ -45,8 +48,30 @@ _FUNCTIONS: Final = {
 }
 
 
+class Books(Protocol):
+    """What requests of one connection are looked up in."""
+
+    @property
+    def meanings(self) -> Meanings:
+        """What its texts do."""
+        ...
+
+    @property
+    def behind(self) -> bool:
+        """Whether something else is under way than the last Query."""
+        ...
+
+    def known(self) -> dict[str, str]:
+        """Give every name that may mean a text."""
+        ...
+
+
 class _Details(Mapping[str, object]):
-    """A mapping whose values are worked out when asked for."""
+    """A mapping whose values are worked out when asked for.
+
+    `acts` is not among its keys: to work it out takes the grammar, so it is for those who ask for it by name. Asking
+    raises `AccessDenied` for a text that cannot be read in its encoding.
+    """
 
     __slots__ = ()
     KEYS: tuple[str, ...] = ()
@@ -68,20 +93,26 @@ class SimpleDetails(_Details):
     MOVE runs one of them, and must be judged together with it.
     """
 
-    __slots__ = ("_known", "_replication")
+    __slots__ = ("_books", "_replication", "text")
     KEYS = ("protocol", "replication", "prepared")
 
-    def __init__(self, known: Known, replication: bool) -> None:
-        self._known = known
+    def __init__(self, books: Books, replication: bool) -> None:
+        self._books = books
         self._replication = replication
+        self.text = b""  # of the last one
 
     def __getitem__(self, key: str) -> object:
+        if key == ACTS:
+            books, text = self._books, self.text
+            return books.meanings.query(
+                text, doubtful=books.meanings.settings.doubts(text, behind=books.behind)
+            )
         if key == "protocol":
             return "simple"
         if key == "replication":
             return self._replication
         if key == "prepared":
-            return self._known()
+            return self._books.known()
         raise KeyError(key)
 
 
@@ -95,6 +126,8 @@ class CallDetails(_Details):
         self._body = body
 
     def __getitem__(self, key: str) -> object:
+        if key == ACTS:
+            return self._acts()
         if key == "protocol":
             return "function"
         if key == "function":
@@ -102,6 +135,15 @@ class CallDetails(_Details):
         if key == "binds":
             return bind_values(self._body[4:], b"", "latin-1")
         raise KeyError(key)
+
+    def _acts(self) -> tuple[Act, ...]:
+        name = _FUNCTIONS.get(int.from_bytes(self._body[:4]))
+        if name is None:
+            return (Act("CALL", opaque=True),)
+        acts = [Act("CALL", functions=(name,))]
+        if name in FILES:
+            acts.append(Act(FILES[name][0], ("file",), functions=(name,), opaque=True, kind="file"))
+        return tuple(acts)
 
 
 def function_text(body: bytes) -> str:
@@ -116,9 +158,24 @@ class Statement:
     `meanings` are the texts that the name may mean: one, until SQL redefines it (see `redefining`).
     """
 
-    __slots__ = ("known", "meanings", "name", "oids", "portal", "redefines", "size", "text", "used")
+    __slots__ = (
+        "acts",
+        "codec",
+        "doubtful",
+        "known",
+        "meanings",
+        "name",
+        "oids",
+        "portal",
+        "redefines",
+        "size",
+        "text",
+        "used",
+    )
 
-    def __init__(self, name: bytes, text: bytes, oids: bytes = b"", *, known: bool = True) -> None:
+    def __init__(
+        self, name: bytes, text: bytes, oids: bytes = b"", *, known: bool = True, codec: str = DEFAULT
+    ) -> None:
         self.name = name
         self.text = text
         self.oids = oids  # as in Parse: four bytes each, zero where the server is to find out
@@ -128,6 +185,9 @@ class Statement:
         self.size = len(text)
         self.used = 0
         self.portal: Portal | None = None
+        self.codec = codec
+        self.doubtful = False  # whether the target may have read it otherwise when it was parsed
+        self.acts: tuple[Act, ...] | None = None
 
     def redefine(self, text: bytes, meanings: tuple[bytes, ...]) -> None:
         """Hold it for any of these from now on: `text` is what an Execute of it is judged by, together with them.
@@ -139,6 +199,7 @@ class Statement:
         self.meanings = meanings or (UNKNOWN,)
         self.redefines = any(map(may_redefine, self.meanings))
         self.portal = None
+        self.acts = None
 
     def same(self, other: Statement) -> bool:
         """Whether both run the same text."""
@@ -148,16 +209,16 @@ class Statement:
 class Portal(_Details):
     """A bound statement, and the details of every Execute of it."""
 
-    __slots__ = ("bound", "codec", "limit", "name", "prepared", "request", "statement")
+    __slots__ = ("books", "bound", "codec", "limit", "name", "request", "statement")
     KEYS = ("protocol", "statement", "portal", "binds", "max_rows", "prepared")
 
-    def __init__(self, name: bytes, statement: Statement, codec: str, known: Known) -> None:
+    def __init__(self, name: bytes, statement: Statement, codec: str, books: Books) -> None:
         self.name = name
         self.statement = statement
         self.codec = codec
         self.bound = b""  # the Bind's body behind its two names
         self.limit = NO_LIMIT
-        self.prepared = known
+        self.books = books
         self.request = Request("sql", decode(statement.text, codec), 0, self)
 
     def redefine(self, statement: Statement) -> None:
@@ -166,6 +227,8 @@ class Portal(_Details):
         self.request = Request("sql", decode(statement.text, self.codec), 0, self)
 
     def __getitem__(self, key: str) -> object:
+        if key == ACTS:
+            return self.statement.acts or self.books.meanings.statement(self.statement)
         if key == "protocol":
             return "extended"
         if key == "statement":
@@ -177,5 +240,5 @@ class Portal(_Details):
         if key == "max_rows":
             return struct.unpack("!i", self.limit)[0]
         if key == "prepared":
-            return self.prepared()
+            return self.books.known()
         raise KeyError(key)

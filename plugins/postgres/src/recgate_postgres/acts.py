@@ -1,0 +1,99 @@
+"""What a statement does, for policies: its acts by its text, worked out once.
+
+Nothing here ever raises: what cannot be read is one opaque act, and rules that speak of statements match it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from recgate.policy import Act
+from recgate_postgres import changing, utility
+from recgate_postgres.builtin import LAST
+from recgate_postgres.parts import Part
+from recgate_postgres.reading import Reader
+
+__all__ = ["MAX_ACTS", "OPAQUE", "UNREADABLE", "Reading", "Readings", "read", "read_strictly"]
+
+MAX_ACTS: Final = 512  # different ones in one text; one of more is opaque
+MAX_CACHED: Final = 4_096  # texts, in each of two generations
+MAX_CACHED_TEXT: Final = 8_192  # characters
+OPAQUE: Final = (Act(opaque=True),)
+
+_STATEMENTS: Final = {**changing.STATEMENTS, **utility.STATEMENTS}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a text says it does.
+
+    Attributes:
+        acts: its acts, each once; at least one.
+        runs: names of prepared statements and cursors that it runs, as `("statement" or "cursor", name)`.
+        made: names that it gives a meaning, with that meaning.
+        versions: the only server versions that it can be said of, where it uses what others do not have.
+    """
+
+    acts: tuple[Act, ...]
+    runs: tuple[tuple[str, str], ...] = ()
+    made: tuple[tuple[str, str, tuple[Act, ...]], ...] = ()
+    versions: tuple[int, ...] = ()
+
+    def holds_for(self, version: int) -> bool:
+        """Whether names that this takes for built in are built in there. `version` is the major one, 0 if not known."""
+        return all(version >= each if each == LAST else version == each for each in self.versions)
+
+
+UNREADABLE: Final = Reading(OPAQUE)
+
+
+def read(text: str) -> Reading:
+    """Work out what a text does. Takes 0.1 to 0.5 ms for usual ones, and at most 0.4 s."""
+    try:
+        return read_strictly(text)
+    except (RecursionError, LookupError, TypeError, ValueError, AttributeError):
+        # A tree too deep to walk, or of a shape that nobody foresaw: doubt.
+        return UNREADABLE
+
+
+def read_strictly(text: str) -> Reading:
+    """Do the same, and raise what a tree of an unforeseen shape raises."""
+    reader, doubt = Reader(_STATEMENTS, utility.plain), Part("")
+    reader.text(text, doubt)
+    if doubt.opaque:
+        return UNREADABLE
+    acts = _once(reader.parts)
+    if len(acts) > MAX_ACTS:
+        return UNREADABLE
+    return Reading(
+        acts or (Act(),),
+        tuple(dict.fromkeys(reader.runs)),
+        tuple((sort, name, _once(parts)) for sort, name, parts in reader.made),
+        tuple(sorted(reader.versions)),
+    )
+
+
+def _once(parts: list[Part]) -> tuple[Act, ...]:
+    return tuple(dict.fromkeys(part.act() for part in parts))
+
+
+class Readings:
+    """Readings by text, bounded: two generations, of which the older is forgotten when the younger is full."""
+
+    __slots__ = ("_old", "_young")
+
+    def __init__(self) -> None:
+        self._young: dict[str, Reading] = {}
+        self._old: dict[str, Reading] = {}
+
+    def get(self, text: str) -> Reading:
+        """Give what a text does; never raises."""
+        found = self._young.get(text)
+        if found is None:
+            found = self._old.get(text) or read(text)
+            if len(text) <= MAX_CACHED_TEXT:
+                if len(self._young) >= MAX_CACHED:
+                    self._old, self._young = self._young, {}
+                self._young[text] = found
+        return found

@@ -1,0 +1,37 @@
+"""What PostgreSQL has built in: names of functions and operators in `pg_catalog`, generated from the real servers.
+
+`plugins/postgres/tests/builtin_names.py` writes the file, and a test compares it with both servers.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+__all__ = ["FIRST", "LAST", "functions", "operators"]
+
+# The versions that the file was read off. A name that only one of them has is marked with it.
+FIRST: Final = 15
+LAST: Final = 18
+
+
+@cache
+def functions() -> dict[str, int]:
+    """Give the functions, each with the one version that has it, or 0 for both."""
+    return _names("function", 3)
+
+
+@cache
+def operators() -> dict[str, int]:
+    """Give the operators likewise."""
+    return _names("operator", 2)
+
+
+def _names(sort: str, usual: int) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for line in files("recgate_postgres").joinpath("builtin.txt").read_text("ascii").splitlines():
+        words = line.split(" ")
+        if words[0] == sort:
+            found[words[1]] = int(words[usual]) if len(words) > usual else 0
+    return found
