@@ -141,7 +141,6 @@ targets:
     ("section", "text", "expected"),
     [
         ("policies", "policies: [{name: x, then: deny}]", "policies: this build does not enforce policies."),
-        ("masks", "masks: [{name: pii}]", "masks: this build does not enforce masks."),
         (
             "recording",
             "recording: {store: {mem: {}}, seal_to: [rgpub1x]}",

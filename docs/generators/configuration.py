@@ -15,6 +15,7 @@ from pydantic_core import PydanticUndefined
 
 from docs.generators.pages import page, table, words
 from recgate.config import sections
+from recgate.config.masks import MaskKeys
 from recgate.config.values import Bind, Duration, Network, Size
 from recgate.plugins import Registry
 
@@ -55,6 +56,7 @@ def _sections() -> Iterator[tuple[str, str, type[BaseModel]]]:
     yield "targets", "targets[]", sections.TargetKeys
     for name, provider in sorted(registry.protocols.items()):
         yield f"targets: options of {name}", f"targets[{name}].options", provider.target_options
+    yield "masks", "masks[]", MaskKeys
     yield "recording", "recording", sections.RecordingSettings
     for (section, word), model in sorted(registry.settings.items()):
         if section not in ("identity", "vaults"):

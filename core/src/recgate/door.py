@@ -29,6 +29,7 @@ from recgate.errors import (
 )
 from recgate.ids import new_session_id
 from recgate.leases import vaults_words
+from recgate.mask import selected
 from recgate.metrics import LOGIN_SECONDS
 from recgate.model import ConnectionInfo, Evidence, Principal, ScramKeys, TargetInfo
 from recgate.providers import Challenge, Lease, Settling, Vault
@@ -121,6 +122,7 @@ class Door:
             await self._admit(session, settings, request)
         if (ended := session.denied) is not None:
             raise AccessDenied(ended.reason, code=ended.code)
+        session.masking = selected(self.gateway.masks, session.target, session.principal)
         session.stages = pipeline(self.gateway.registry.session_stages(session))
         LOGIN_SECONDS.labels(self.connection.protocol).observe(trio.current_time() - self._arrived)
         return session

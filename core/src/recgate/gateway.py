@@ -29,6 +29,7 @@ from recgate.guard import LoginGuard
 from recgate.keys import GatewayKeys
 from recgate.leases import LeaseBook
 from recgate.listener import Listener
+from recgate.mask import Selected
 from recgate.metrics import (
     BYTES,
     LOGIN_ADDRESSES_WAITING,
@@ -109,6 +110,12 @@ class Gateway:
     def registry(self) -> Registry:
         """The plugins in force."""
         return self._now.registry
+
+    @property
+    def masks(self) -> Selected:
+        """What the masks of a session that opens now are chosen from."""
+        now = self._now
+        return Selected(now.config.masks, now.registry.maskers, lambda: self.keys.masks, time.perf_counter)
 
     # -- life ------------------------------------------------------------------------------------------
 

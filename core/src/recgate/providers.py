@@ -32,6 +32,7 @@ __all__ = [
     "Directory",
     "Ending",
     "Foreseeing",
+    "Hinting",
     "Driver",
     "Inheriting",
     "Interactive",
@@ -93,6 +94,8 @@ class ProtocolProvider:
     what the client verifies the gateway with: the path of its CA, or `system`.
     `tunnel_line(target, host, port)` is the same for the near end of a tunnel (`recgate connect`), where nothing is
     asked and nothing needs to be verified.
+    `masks` says that it masks what comes from the target (`Routed.masking`, `Session.masking`); a target of a protocol
+    that does not cannot have a mask.
     """
 
     name: str
@@ -106,6 +109,7 @@ class ProtocolProvider:
     client_line: Callable[[TargetInfo, str, int, str], str] | None = None
     default_listener_tls: str = "require"
     tunnel_line: Callable[[TargetInfo, str, str], str] | None = None
+    masks: bool = False
 
 
 class Service(Protocol):
@@ -377,15 +381,41 @@ class Policy(Protocol):
 
 
 class Masker(Protocol):
-    """Finds what must not be seen. Spans are (start, end, rule) in the bytes given."""
+    """Finds what must not be seen, for the mask whose name it has. Spans are (start, end, rule) in the bytes given."""
 
     @property
     def name(self) -> str:
-        """The word that mask frames name."""
+        """The mask's name: mask frames say `NAME.RULE`."""
         ...
 
     def spans(self, data: bytes, *, final: bool) -> Iterable[tuple[int, int, str]]:
-        """Find spans; with `final` false more of the stream may follow."""
+        """Find spans; with `final` false more of the stream may follow.
+
+        Synchronous, since it stands in the byte's way, and in time that is linear in the data. An exception, like a
+        span outside of `data`, refuses the result that was to be masked.
+        """
+        ...
+
+
+@runtime_checkable
+class Hinting(Protocol):
+    """What a masker may offer besides: it looks through whole buffers at once, so that not every value is looked at."""
+
+    @property
+    def ascii(self) -> bool:
+        """Whether what it finds is written in ASCII alone, and so is found in every encoding that has ASCII in it."""
+        ...
+
+    def hints(self, data: bytes) -> Sequence[tuple[int, int]]:
+        """Give places (start, end) such that every value in `data` that has a span shares a byte with one of them.
+
+        `data` is values with anything around them, protocol bytes included: no end of a value can be relied on. Called
+        for every read of a masked session; more places than there are values cost time and nothing else.
+        """
+        ...
+
+    def growing(self, data: bytes) -> int:
+        """Give the offset from which on `data` may become more of a value when more comes; its length if none."""
         ...
 
 

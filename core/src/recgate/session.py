@@ -25,6 +25,7 @@ from recgate.sansio.frames import GATEWAY, Frame, Request, Side
 from recgate.sansio.relay import Relay
 
 if TYPE_CHECKING:
+    from recgate.mask import Masking
     from recgate.recording.recorder import Recorder
 
 __all__ = ["ORDINARY", "Counters", "Session", "Watcher"]
@@ -77,6 +78,7 @@ class Session:
         "ending",
         "free",
         "id",
+        "masking",
         "notice",
         "principal",
         "recorder",
@@ -108,6 +110,9 @@ class Session:
         self.credential = Credential()
         self.relay: Relay | None = None  # None for drivers
         self.stages: Callable[[Frame], Frame] | None = None
+        self.masking: Masking | None = (
+            None  # what its protocol must ask before anything of the target goes on
+        )
         self.waits: bool = recorder.waits
         self.wire = Counters()
         self.started = time.time()

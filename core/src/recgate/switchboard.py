@@ -82,7 +82,7 @@ class Switchboard:
         upstream = Wire(await pump.door.dial())
         self._deadline.deadline = trio.current_time() + UPSTREAM_LOGIN
         pump.opened(upstream)
-        return Routed(session.target, session.credential, session.id)
+        return Routed(session.target, session.credential, session.id, session.masking)
 
     async def _start_tls(self, ask: StartTls) -> TlsDone:
         pump = self._pump

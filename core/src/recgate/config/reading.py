@@ -15,6 +15,7 @@ from recgate.config.entries import EntryReader
 from recgate.config.identity import collisions
 from recgate.config.listeners import default_listeners, read_listeners
 from recgate.config.marks import read_yaml
+from recgate.config.masks import read_masks
 from recgate.config.problems import KeyPath, Problems, suggestion
 from recgate.config.sections import (
     Configuration,
@@ -43,7 +44,6 @@ SECTIONS: Final = (
 # Keys that are promised and not enforced by this build: ignoring one would be a silent yes.
 UNENFORCED: Final[dict[KeyPath, str]] = {
     ("policies",): "policies",
-    ("masks",): "masks",
     ("recording", "seal_to"): "encryption to auditors",
     ("recording", "retention"): "retention",
     ("recording", "originals"): "keeping originals",
@@ -94,6 +94,7 @@ class _Reading:
         vaults = read.entry_list(self.data.get("vaults", DEFAULT_VAULTS), "vaults")
         listeners = read_listeners(self.data.get("listeners", default_listeners(read.registry)), read)
         targets = read_targets(self.data.get("targets", []), read, vaults)
+        masks = read_masks(self.data.get("masks", []), read, targets)
         store = read.one_of(recording.pop("store", {"file": {}}), ("recording", "store"))
         catalog = read.one_of(self.data.get("catalog", {"sql": {}}), ("catalog",))
         search = read.one_of(self.data.get("search", {"fts5": {}}), ("search",))
@@ -120,6 +121,7 @@ class _Reading:
             log=cast("LogSettings", rest["log"]),
             limits=cast("LimitSettings", rest["limits"]),
             plugins=tuple(read.plugins),
+            masks=masks,
             digest="",
         )
 

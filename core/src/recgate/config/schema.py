@@ -10,6 +10,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from recgate.config.entries import CORE_ENTRIES
 from recgate.config.listeners import METRICS
+from recgate.config.masks import MaskKeys
 from recgate.config.reading import SECTIONS
 from recgate.config.sections import (
     GatewaySettings,
@@ -57,7 +58,7 @@ class _Schemas:
             "vaults": self._entries("vaults"),
             "targets": {"type": "array", "items": {"anyOf": list(self._targets())}},
             "policies": {"type": "array", "maxItems": 0},
-            "masks": {"type": "array", "maxItems": 0},
+            "masks": {"type": "array", "items": self._mask()},
             "recording": recording,
             "catalog": self._choice("catalog"),
             "search": self._choice("search"),
@@ -125,6 +126,20 @@ class _Schemas:
 
     def _entries(self, section: str) -> Schema:
         return {"type": "array", "items": self._choice(section)}
+
+    def _mask(self) -> Schema:
+        """The core's keys with those of `detect` beside them, and any other masker below its name."""
+        reference = self.model("mask", MaskKeys)
+        for word, model in self._words("masks").items():
+            if model is None:
+                continue
+            if word == "detect":
+                self.model("mask.detect", model)
+                own = cast("dict[str, Schema]", self.definitions.pop("mask.detect"))
+                self._properties("mask").update(own.get("properties", {}))
+            else:
+                self._properties("mask")[word] = self.model(f"mask.{word}", model)
+        return reference
 
     def _listeners(self) -> Iterable[Schema]:
         options: dict[str, type[BaseModel]] = {METRICS: MetricsOptions}

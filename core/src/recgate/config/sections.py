@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, Field
 
 from recgate.config.values import Bind, ConfiguredPath, Duration, Network, Settings, Size, check_host
+from recgate.mask.replacing import Becomes
 from recgate.model import Principal, TargetInfo
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "ListenerSettings",
     "ListenerTls",
     "LogSettings",
+    "MaskSettings",
     "MetricsOptions",
     "PluginEntry",
     "RecordingSettings",
@@ -215,6 +217,31 @@ class TargetSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MaskSettings:
+    """One mask: what it looks for (`parts`, each a plugin's own model), where, and what becomes of it.
+
+    `targets` are labels that a target must have, each one of the values given; `exempt` is `except:`.
+    """
+
+    name: str
+    parts: tuple[PluginEntry, ...]
+    becomes: Becomes = Becomes.REDACT
+    keep: int = 0
+    targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    exempt: tuple[str, ...] = ()
+
+    def covers(self, target: TargetInfo) -> bool:
+        """Say whether a target has the labels; without any demanded, every target does."""
+        return all(target.labels.get(label) in values for label, values in self.targets.items())
+
+    def spares(self, principal: Principal) -> bool:
+        """Say whether `except:` names this principal or one of its groups, exactly."""
+        if f"user:{principal.name}" in self.exempt:
+            return True
+        return any(f"group:{group}" in self.exempt for group in principal.groups)
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
     """Everything in force. `plugins` are entry-point names that it needs, `digest` hex SHA-256 of it all."""
 
@@ -234,7 +261,7 @@ class Configuration:
     plugins: tuple[str, ...]
     digest: str
     policies: tuple[object, ...] = ()
-    masks: tuple[object, ...] = ()
+    masks: tuple[MaskSettings, ...] = ()
 
     @property
     def data_dir(self) -> Path:

@@ -12,7 +12,7 @@ from recgate.config.values import parse_bind
 from recgate.credentialpath import template_fault
 from recgate.model import TARGET_NAME, TargetInfo
 
-__all__ = ["read_targets", "vault_name"]
+__all__ = ["check_names", "read_targets", "vault_name"]
 
 MAX_NAME: Final = 200  # characters of a user or group in `allow:`
 
@@ -65,7 +65,7 @@ def _read_target(
         problems.add(
             (*path, "name"), wrong, "At most 63 characters: it travels as a user name in every protocol"
         )
-    _check_allow(keys.allow, (*path, "allow"), read)
+    check_names(keys.allow, (*path, "allow"), read)
     credential = _credential(keys, (*path, "credential"), read, vaults)
     name = plugin_name("protocol", keys.protocol)
     if not read.enable(name, (*path, "protocol"), f"the protocol `{keys.protocol}`"):
@@ -93,8 +93,9 @@ def _read_target(
     return TargetSettings(info, credential, keys.allow, labels, keys.require)
 
 
-def _check_allow(allow: Sequence[str], path: KeyPath, read: EntryReader) -> None:
-    for n, entry in enumerate(allow):
+def check_names(names: Sequence[str], path: KeyPath, read: EntryReader) -> None:
+    """Note what is no `user:NAME` or `group:NAME` in a list of them."""
+    for n, entry in enumerate(names):
         kind, colon, name = entry.partition(":")
         if not colon or kind not in ("user", "group"):
             read.problems.add((*path, n), "should be `user:NAME` or `group:NAME`")

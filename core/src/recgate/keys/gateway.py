@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["GatewayKeys"]
 
 JOURNAL_KEY: Final = 32  # bytes: AES-256
+MASK_KEY: Final = 32
 PUBLIC: Final = 0o644
 ALWAYS: Final = ("localhost", "127.0.0.1", "::1")
 _ANY: Final = ("0.0.0.0", "::")  # noqa: S104 - what is left out of the certificate, not bound to
@@ -106,6 +107,15 @@ class GatewayKeys:
         key = read_or_create(path, lambda: secrets.token_bytes(JOURNAL_KEY))
         if len(key) != JOURNAL_KEY:
             raise ConfigurationError(f"{path}: is not {JOURNAL_KEY} bytes. Restore it from a backup.")
+        return Secret(key)
+
+    @cached_property
+    def masks(self) -> Secret:
+        """What the hashes and tokens of masks are keyed with: 32 bytes, made when a mask first needs them."""
+        path = self._path("masks")
+        key = read_or_create(path, lambda: secrets.token_bytes(MASK_KEY))
+        if len(key) != MASK_KEY:
+            raise ConfigurationError(f"{path}: is not {MASK_KEY} bytes. Restore it from a backup.")
         return Secret(key)
 
     @property

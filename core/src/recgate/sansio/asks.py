@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from recgate.model import Credential, Evidence, Principal, ScramKeys, TargetInfo
 from recgate.sansio.frames import Frame, Side
+
+if TYPE_CHECKING:
+    from recgate.mask.masking import Masking
 
 __all__ = [
     "NEED_DATA",
@@ -135,11 +138,15 @@ class ScramLookedUp:
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """The answer to `Route`: the target, its options, and the leased credential to log in with."""
+    """The answer to `Route`: the target, its options, and the leased credential to log in with.
+
+    With `masking` nothing of the target's goes to the client that it has not been asked about.
+    """
 
     target: TargetInfo
     credential: Credential
     session_id: str
+    masking: Masking | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,53 @@
+"""Which masks apply to a session: by the target's labels, and for whom they do not."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from recgate.errors import AccessDenied
+from recgate.mask.masking import Mask, Masking
+from recgate.mask.replacing import Becomes, Replacer
+from recgate.model import Principal, Secret, TargetInfo
+from recgate.providers import Masker
+
+if TYPE_CHECKING:
+    from recgate.config import MaskSettings
+
+__all__ = ["Selected", "selected"]
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """What a session's masks are made of: those configured, the maskers there are, and what hashes are keyed with."""
+
+    masks: Sequence[MaskSettings]
+    maskers: Sequence[Masker]
+    key: Callable[[], Secret]
+    clock: Callable[[], float]
+
+
+def selected(of: Selected, target: TargetInfo, principal: Principal) -> Masking | None:
+    """Give the masks of a session of `principal` at `target`, or None where none applies.
+
+    Raises:
+        AccessDenied: a mask applies that no plugin can carry out.
+    """
+    chosen = [mask for mask in of.masks if mask.covers(target) and not mask.spares(principal)]
+    if not chosen:
+        return None
+    return Masking([_made(of, mask) for mask in chosen], of.clock)
+
+
+def _made(of: Selected, mask: MaskSettings) -> Mask:
+    maskers = tuple(masker for masker in of.maskers if masker.name == mask.name)
+    if not maskers:
+        raise AccessDenied(f"no installed plugin looks for what the mask {mask.name} masks", rule=mask.name)
+    key = b""
+    if mask.becomes in (Becomes.HASH, Becomes.TOKENIZE):
+        # A key of its own: the same value under two masks must not look the same.
+        key = hmac.digest(of.key().reveal(), b"mask\0" + mask.name.encode(), hashlib.sha256)
+    return Mask(mask.name, maskers, Replacer(mask.becomes, keep=mask.keep, key=key))

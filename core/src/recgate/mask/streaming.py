@@ -1,0 +1,101 @@
+"""Mask a stream that comes in pieces: hold back what may still become a value, and no more than that.
+
+Pure and without a clock. Whoever drives it calls `flush` when what is held has waited as long as it may; then it goes
+out as it is, and if it turns out to have been the beginning of a value, the rest is masked and noted as `partial`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from recgate.mask.masking import Hit, Masking
+
+__all__ = ["MAX_HELD", "MaskedSpan", "StreamMasker"]
+
+MAX_HELD: Final = 256  # bytes held back while a value is still possible
+_KEPT: Final = 256  # bytes of what went out that are remembered, to know a value by its beginning
+_HEAD: Final = 96  # bytes of the beginning of a value that goes on over many pieces, such as a private key
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedSpan:
+    """One value that was masked; `partial` says that its beginning had left before it was known for one."""
+
+    rule: str
+    partial: bool
+
+
+class StreamMasker:
+    """One direction of one stream. `feed` and `flush` give what may go out now, masked."""
+
+    __slots__ = ("_context", "_held", "_masking", "_open", "found")
+
+    def __init__(self, masking: Masking) -> None:
+        self._masking = masking
+        self._context = b""  # the end of what went out, unmasked
+        self._held = b""
+        self._open = ""  # the rule of a value that was still going on when its beginning was masked
+        self.found: list[MaskedSpan] = []  # since they were last taken
+
+    @property
+    def held(self) -> int:
+        """How many bytes wait."""
+        return len(self._held)
+
+    def take_found(self) -> list[MaskedSpan]:
+        """Give what was masked since the last call."""
+        found, self.found = self.found, []
+        return found
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the next piece; gives what may go out. Raises `MaskFailed`, and then nothing more may go out."""
+        return self._step(self._held + data, final=False)
+
+    def flush(self) -> bytes:
+        """Give what is held, masked as far as it is known now: it has waited as long as it may, or nothing follows."""
+        return self._step(self._held, final=True)
+
+    def _step(self, fresh: bytes, *, final: bool) -> bytes:
+        context = self._context
+        data = context + fresh
+        already = len(context)
+        hits = self._masking.find(data, final=final)
+        cut = len(data) if final else max(self._growing(data, already), already)
+        if len(data) - cut > MAX_HELD:
+            cut = len(data) - MAX_HELD
+        for hit in hits:
+            # A value goes out whole or not at all, unless it is longer than what may be held.
+            if hit.start < cut < hit.end:
+                cut = hit.start if len(data) - hit.start <= MAX_HELD and hit.start >= already else len(data)
+        out = self._masked(data, already, cut, hits)
+        self._remember(data, cut, hits)
+        self._held = data[cut:]
+        return out
+
+    def _growing(self, data: bytes, already: int) -> int:
+        growing = self._masking.growing(data)
+        return growing if growing >= already else already
+
+    def _masked(self, data: bytes, start: int, cut: int, hits: list[Hit]) -> bytes:
+        parts: list[bytes] = []
+        position = start
+        for hit in hits:
+            if hit.end <= start or hit.start >= cut:
+                continue
+            begins, ends = max(hit.start, start), min(hit.end, cut)
+            parts += data[position:begins], hit.replacer.text(data[begins:ends])
+            position = ends
+            if self._open != hit.rule or hit.start >= start:
+                self.found.append(MaskedSpan(hit.rule, hit.start < start))
+        parts.append(data[position:cut])
+        return b"".join(parts)
+
+    def _remember(self, data: bytes, cut: int, hits: list[Hit]) -> None:
+        going_on = next((hit for hit in hits if hit.start < cut and hit.end >= cut and cut > 0), None)
+        self._open = going_on.rule if going_on is not None else ""
+        if going_on is not None and cut - going_on.start > _KEPT:
+            # Its beginning says what it is; what is between is as good as not there.
+            self._context = data[going_on.start : going_on.start + _HEAD]
+        else:
+            self._context = data[max(0, cut - _KEPT) : cut]

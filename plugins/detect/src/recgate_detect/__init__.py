@@ -1,0 +1,1 @@
+"""Finds what must not be seen by what it looks like: checked numbers, addresses, tokens, keys."""
