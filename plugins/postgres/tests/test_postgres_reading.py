@@ -21,7 +21,7 @@ def test_messages_come_whole_however_they_were_cut():
     dice = random.Random(3)
     said = [message(bytes([kind]), dice.randbytes(dice.randrange(40))) for kind in b"QDdCZQDdCZ" * 5]
     data = b"".join(said)
-    expected = [(each[0], len(each) - 1, each[5:] if each[:1] in b"QC" else b"") for each in said]
+    expected = [(each[0], len(each) - 1, each[5:] if each[:1] in b"QC" else b"", 1) for each in said]
     for size in (1, 2, 5, 17, len(data)):
         cutter = Cutter(b"QC", 1000)
         found = [one for at in range(0, len(data), size) for one in cutter.cut(data[at : at + size])]
@@ -30,7 +30,7 @@ def test_messages_come_whole_however_they_were_cut():
 
 def test_what_is_not_wanted_is_not_held():
     cutter = Cutter(b"Q", 1000)
-    assert cutter.cut(b"d" + struct.pack("!I", 1 << 30)) == [(ord("d"), 1 << 30, b"")]
+    assert cutter.cut(b"d" + struct.pack("!I", 1 << 30)) == [(ord("d"), 1 << 30, b"", 1)]
     for _ in range(100):
         assert cutter.cut(bytes(65_536)) == []
     assert len(cutter.save()[4]) == 0
@@ -41,7 +41,7 @@ def test_a_long_message_is_cut_at_the_limit(size):
     data = message(b"Q", b"x" * 3_000) + message(b"Q", b"y")
     cutter = Cutter(b"Q", 1_000)
     found = [one for at in range(0, len(data), size) for one in cutter.cut(data[at : at + size])]
-    assert found == [(ord("Q"), 3_004, b"x" * 1_000), (ord("Q"), 5, b"y")]
+    assert found == [(ord("Q"), 3_004, b"x" * 1_000, 1), (ord("Q"), 5, b"y", 1)]
 
 
 def test_a_saved_state_has_no_gap_in_the_middle():
@@ -50,13 +50,41 @@ def test_a_saved_state_has_no_gap_in_the_middle():
     cutter.cut(data[:-100])
     again = Cutter(b"Q", 1 << 20)
     again.restore(cutter.save())
-    ((_, length, body),) = again.cut(data[-100:])
+    ((_, length, body, _),) = again.cut(data[-100:])
     assert (length, body) == (len(data) - 1, b"a" * MAX_SAVED)
 
 
 def test_a_length_that_cannot_be_ends_in_nothing():
     cutter = Cutter(b"Q", 100)
-    assert cutter.cut(b"Q\0\0\0\0" + message(b"Q", b"x")) == [(ord("Q"), 0, b""), (ord("Q"), 5, b"x")]
+    assert cutter.cut(b"Q\0\0\0\0" + message(b"Q", b"x")) == [(ord("Q"), 0, b"", 1), (ord("Q"), 5, b"x", 1)]
+
+
+def test_rows_that_nobody_decodes_come_together():
+    rows = [message(b"D", bytes(size)) for size in (0, 30, 7, 1_000)]
+    pieces = [message(b"d", b"1\n"), message(b"d", b"22\n")]
+    data = b"".join([*rows, *pieces, message(b"C", b"COPY 2\0"), message(b"1", b""), message(b"1", b"")])
+    assert Cutter(b"C", 100).cut(data) == [
+        (ord("D"), sum(len(row) - 1 for row in rows), b"", 4),
+        (ord("d"), sum(len(piece) - 1 for piece in pieces), b"", 2),
+        (ord("C"), 11, b"COPY 2\0", 1),
+        (ord("1"), 4, b"", 1),
+        (ord("1"), 4, b"", 1),
+    ]
+    wanted = Cutter(b"D", 10_000).cut(b"".join(rows))
+    assert [body for _, _, body, _ in wanted] == [bytes(size) for size in (0, 30, 7, 1_000)]
+
+
+@pytest.mark.parametrize("size", [1, 3, 50, 64, 4_000])
+def test_rows_together_are_as_many_and_as_long_however_they_were_cut(size):
+    dice = random.Random(5)
+    rows = [message(b"d", dice.randbytes(dice.randrange(60))) for _ in range(50)]
+    data = b"".join([*rows, message(b"c", b""), *rows])
+    cutter = Cutter(b"", 100)
+    found = [one for at in range(0, len(data), size) for one in cutter.cut(data[at : at + size])]
+    assert sum(count for kind, _, _, count in found if kind == ord("d")) == 100
+    assert sum(length for kind, length, _, _ in found if kind == ord("d")) == 2 * sum(
+        len(row) - 1 for row in rows
+    )
 
 
 def test_rows_are_given_in_batches():

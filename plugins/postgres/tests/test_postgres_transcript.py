@@ -221,6 +221,29 @@ def test_a_large_result_is_never_held():
     assert entries[-1].body["rows"] == 2000
 
 
+@pytest.mark.parametrize("step", [7, 1_000, 65_536])
+def test_what_is_counted_together_is_counted_right(step):
+    rows = [row(b"%d" % number, b"x" * (number % 50)) for number in range(500)]
+    pieces = [message(b"d", b"%d\n" % number) for number in range(300)]
+    result, copied = b"".join(rows), b"".join(pieces)
+    entries = read(
+        frames_of(
+            ("F", ask("select")),
+            ("B", COLUMNS),
+            *(("B", result[at : at + step]) for at in range(0, len(result), step)),
+            ("B", done("SELECT 500") + READY),
+            ("F", ask("copy t from stdin")),
+            ("B", message(b"G", b"\0\0\0")),
+            *(("F", copied[at : at + step]) for at in range(0, len(copied), step)),
+            ("F", message(b"c", b"")),
+            ("B", done("COPY 300") + READY),
+        )
+    )
+
+    assert [body(entry)["rows"] for entry in entries] == [500, 300]
+    assert [body(entry)["bytes"] for entry in entries] == [len(result) - 5 * 500, len(copied) - 5 * 300]
+
+
 def test_a_result_without_rows_still_has_columns():
     entries = read(frames_of(("F", ask("select")), ("B", COLUMNS + done("SELECT 0") + READY)), rows=True)
     assert entries[0].body == {"columns": ["id", "name"], "rows": []}

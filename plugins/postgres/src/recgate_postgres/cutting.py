@@ -9,6 +9,8 @@ from recgate_postgres.messages import HEADER
 __all__ = ["Cutter"]
 
 MAX_SAVED: Final = 8 * 1024  # bytes of an unfinished message that a saved state keeps
+ROWS: Final = (0x44, 0x64)  # DataRow and CopyData: a result has a million of one of them, in a row
+Cut = tuple[int, int, bytes, int]
 
 
 class Cutter:
@@ -30,12 +32,13 @@ class Cutter:
         self._got = bytearray()
         self._full = False  # part of it was left out of a saved state: nothing may be put behind the gap
 
-    def cut(self, data: bytes) -> list[tuple[int, int, bytes]]:
-        """Give (type, length, body) of each message: at its header, with an empty body, unless it is wanted.
+    def cut(self, data: bytes) -> list[Cut]:
+        """Give (type, length, body, count) of each message: at its header, with an empty body, unless it is wanted.
 
-        Wanted ones come when they are complete; a body shorter than `length - 4` was cut at the limit.
+        Wanted ones come when they are complete; a body shorter than `length - 4` was cut at the limit. Rows that are
+        not wanted and follow each other come as one, with their `count` and the sum of their lengths.
         """
-        found: list[tuple[int, int, bytes]] = []
+        found: list[Cut] = []
         position, end = 0, len(data)
         if self._left:
             position = min(self._left, end)
@@ -45,22 +48,33 @@ class Cutter:
         if self._head:
             data = self._head + data[position:]
             position, end, self._head = 0, len(data), b""
-        wanted, header, limit = self._wanted, HEADER, self._limit
-        while end - position >= 5:
+        wanted, header, limit, last = self._wanted, HEADER, self._limit, end - 5
+        while position <= last:
             kind, length = header(data, position)
             start = position + 5
             position += 1 + length if length > 4 else 5
             if wanted[kind]:
                 if position <= end and length <= limit:
-                    found.append((kind, length, data[start:position]))
+                    found.append((kind, length, data[start:position], 1))
                     continue
                 self._begin(kind, length, data[start : min(start + limit, end)], position - end)
                 if position <= end:
                     self._left = 0
-                    found.append((kind, length, bytes(self._got)))
+                    found.append((kind, length, bytes(self._got), 1))
                     continue
                 return found
-            found.append((kind, length, b""))
+            count = 1
+            if kind in ROWS:
+                total = length
+                while position <= last:
+                    following, length = header(data, position)
+                    if following != kind:
+                        break
+                    position += 1 + length if length > 4 else 5
+                    total += length
+                    count += 1
+                length = total
+            found.append((kind, length, b"", count))
             if position > end:
                 self._kind, self._left = 0, position - end
                 return found
@@ -71,7 +85,7 @@ class Cutter:
         self._kind, self._length, self._left = kind, length, left
         self._got = bytearray(got)
 
-    def _more(self, data: bytes) -> tuple[int, int, bytes] | None:
+    def _more(self, data: bytes) -> Cut | None:
         self._left -= len(data)
         if not self._kind:
             return None
@@ -81,7 +95,7 @@ class Cutter:
         if self._left:
             return None
         body, self._got, self._full = bytes(self._got), bytearray(), False
-        return self._kind, self._length, body
+        return self._kind, self._length, body, 1
 
     def save(self) -> tuple[bytes, int, int, int, bytes, bool]:
         """Give the state; what is held of a long message is cut."""

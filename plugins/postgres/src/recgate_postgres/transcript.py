@@ -48,6 +48,7 @@ _PARSE, _BIND, _CLOSE, _DESCRIBE, _EXECUTE, _SYNC, _QUERY, _CALL = (
     0x51,
     0x46,
 )
+_ROW: Final = 0x44
 _ATTEMPT: Final = 0  # no message of the protocol: a Bind that was refused
 _SAID: Final = frozenset(("effect", "rule", "reason"))
 _REDEFINES: Final = frozenset(("PREPARE", "DECLARE CURSOR"))
@@ -106,15 +107,20 @@ class PostgresTranscriber:
         if kind == "B":
             self._last = frame
             answers = self._answers
-            for code, length, body in self._target.cut(frame.data):
+            for code, length, body, count in self._target.cut(frame.data):
                 answer = answers.get(code)
-                if answer is not None:
+                if count > 1:
+                    self._counted(code, length, count)
+                elif answer is not None:
                     answer(length, body)
             return self._given()
         elif kind == "F":
             self._last = frame
-            for code, length, body in self._client.cut(frame.data):
-                self._asked(frame, code, length, body)
+            for code, length, body, count in self._client.cut(frame.data):
+                if count > 1:
+                    self._counted(code, length, count)
+                else:
+                    self._asked(frame, code, length, body)
             return self._given()
         elif kind == "decision":
             self._decided(frame.data)
@@ -336,6 +342,15 @@ class PostgresTranscriber:
         run.data += length - 4
         if self._decodes and run.add([decode(body, self._codec).rstrip("\n")], len(body)):
             self._out.extend(run.flush(self._last.t))
+
+    def _counted(self, code: int, length: int, count: int) -> None:
+        """Count rows that nobody decodes, or pieces of COPY data, which together have this length."""
+        run = self._running()
+        if run is None:
+            return
+        run.data += length - 4 * count
+        if code == _ROW:
+            run.rows += count
 
     def _copies_in(self, length: int, body: bytes) -> None:
         self._running()
