@@ -1,6 +1,8 @@
 """The routes of sign-in as plain ASGI; through the real listener they are tested in tests/test_oidc_signin.py."""
 
+import json
 from contextlib import asynccontextmanager
+from typing import cast
 
 import pytest
 import trio
@@ -9,6 +11,7 @@ from core.tests.test_gateway import house
 from plugins.oidc.tests.issuing import secret_file
 from recgate.httpauth import Problem
 from recgate.model import ConnectionInfo
+from recgate_oidc.authenticator import OidcAuthenticator
 from recgate_oidc.plugin import PREFIX
 from recgate_oidc.routes import Reception
 
@@ -83,6 +86,24 @@ async def test_a_source_that_takes_tokens_alone_signs_nobody_in(provider, tmp_pa
         )
         with pytest.raises(Problem, match="nobody signs in"):
             await asked(application, "/device", b'{"source": "corp"}')
+
+
+async def test_a_code_that_is_asked_for_stays_and_one_that_is_not_makes_room(provider, tmp_path):
+    async with reception(provider, tmp_path) as (gateway, application):
+        _, _, body = await asked(application, "/device", b'{"source": "corp"}')
+        begun = json.loads(body)
+        (door,) = cast("list[OidcAuthenticator]", gateway.registry.authenticators)
+        assert door.signins is not None
+        shown = door.signins.codes.find(begun["handle"])
+        assert shown is not None
+        shown.claimed_by = trio.current_time()
+        assert shown.is_over
+        wish = {"source": "corp", "grant": "device", "handle": begun["handle"]}
+
+        status, _, body = await asked(application, "/login", json.dumps(wish).encode())
+
+        assert (status, json.loads(body)) == (202, {"interval": begun["interval"]})
+        assert not shown.is_over
 
 
 async def test_books_that_cannot_be_written_are_the_gateways_fault_and_are_audited(provider, tmp_path):
