@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from docs.generators.pages import code, docstring, page
-from recgate import decisions, driver, errors, hookspecs, model, providers, session, unlocking
+from recgate import decisions, driver, errors, hookspecs, leases, model, providers, session, unlocking
 from recgate.sansio import asks, frames, reader, relay
 from recgate.testing import contracts, playbook
 
@@ -62,6 +62,7 @@ checked at start, so that an object that lacks a method fails there and not in s
         *_classes(providers),
         "## Between vaults\n\n" + docstring(unlocking),
         *_classes(unlocking),
+        *_one(leases, "Lasting"),
         "## Values\n\nWhat contracts pass around.",
         *_classes(model),
         *_classes(decisions),

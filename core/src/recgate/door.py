@@ -255,10 +255,11 @@ class Door:
             )
         try:
             with trio.fail_after(limit):
-                self.lease = await vault.lease(path, session.principal, session.target, session.id)
+                async with self.gateway.leases.asking(session.id, name):
+                    self.lease = await vault.lease(path, session.principal, session.target, session.id)
+                    self._vault = vault
         except trio.TooSlowError:
             raise VaultFailed(f"vault {name} did not answer within {limit:.0f} s") from None
-        self._vault = vault
         await self.gateway.leases.keep(session.id, name, self.lease)
         session.credential = self.lease.credential
         if self.lease.ttl is not None:

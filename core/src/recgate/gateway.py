@@ -153,9 +153,9 @@ class Gateway:
 
     async def _serve(self, task_status: trio.TaskStatus[list[Bound]]) -> None:
         async with trio.open_nursery() as nursery:
+            await nursery.start(self.leases.run)  # before anybody opens a session, whose note would be found
             listeners = [await self._listen(settings, nursery) for settings in self.config.listeners]
             await nursery.start(ControlSocket(self).run)
-            await nursery.start(self.leases.run)
             nursery.start_soon(end_invalid_sessions, self)
             self._unlock(nursery)
             self.audit.emit(

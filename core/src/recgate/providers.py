@@ -315,7 +315,7 @@ class Directory(Protocol):
 
 
 class Lease(Protocol):
-    """A credential's bounded loan."""
+    """A credential's bounded loan. It may offer `recgate.leases.Lasting` besides."""
 
     @property
     def id(self) -> str:

@@ -186,7 +186,7 @@ async def test_a_lease_that_comes_after_the_session_has_gone_is_given_back(vault
             nursery.cancel_scope.cancel()
         held.rollback()
         with capture_logs() as logs:
-            until(lambda: [each["event"] for each in logs] == ["lease.revoked"])
+            until(lambda: [each["event"] for each in logs] == ["lease.stray", "lease.revoked"])
     assert made._reaper.waiting == 0
     assert bao.leases("database/creds/slow/") == []
     assert users(cluster) == []

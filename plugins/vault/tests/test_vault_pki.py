@@ -70,6 +70,9 @@ def test_it_is_short_and_revoked_at_the_end_by_its_name_alone(vault, bao, role):
     leaf = x509.load_pem_x509_certificates(lease.credential.certificate)[0]
     assert leaf.not_valid_after_utc.timestamp() - time.time() <= 305
     assert lease.ttl is None
+    assert lease.lasts == pytest.approx(
+        300, abs=5
+    )  # so that a crash, or a vault that is away, leaves none unrevoked
     assert "PRIVATE" not in repr(lease)
     assert not revoked(bao, lease)
 
@@ -77,6 +80,19 @@ def test_it_is_short_and_revoked_at_the_end_by_its_name_alone(vault, bao, role):
     trio.run(another.revoke, SimpleNamespace(id=lease.id, ttl=None))
     assert revoked(bao, lease)
     trio.run(another.revoke, lease)
+
+
+@pytest.mark.parametrize("role", ["clients", "leased"])
+def test_a_certificate_that_is_not_what_was_asked_for_is_given_back(vault, bao, role, monkeypatch):
+    """Nobody gets it, and it is revoked all the same."""
+    monkeypatch.setattr("recgate_vault.pki.SLACK", -1_000.0)  # then what a real server gives is too long
+    before = {*bao("pki/certs", method="LIST")["data"]["keys"]}
+    with pytest.raises(VaultFailed, match="good for longer than was asked for"):
+        lend(vault(RIGHTS), f"pki/issue/{role}?username=cert_user")
+    (serial,) = {*bao("pki/certs", method="LIST")["data"]["keys"]} - before
+    deadline = time.monotonic() + 20
+    while not bao(f"pki/cert/{serial}")["data"]["revocation_time"]:
+        assert time.monotonic() < deadline
 
 
 def test_a_certificate_that_the_vault_did_not_keep_cannot_be_revoked_and_that_is_told(vault):

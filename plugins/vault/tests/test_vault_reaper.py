@@ -51,7 +51,7 @@ def test_a_loan_is_given_back():
         until_idle(reaper)
 
     assert vault.asked == ["vault:hv:lease:a"]
-    assert [each["event"] for each in logs] == ["lease.revoked"]
+    assert [each["event"] for each in logs] == ["lease.stray", "lease.revoked"]
 
 
 def test_it_is_tried_again_while_the_vault_is_away():
@@ -71,8 +71,9 @@ def test_a_loan_whose_time_is_over_is_told_of_and_let_go():
         reaper.take("vault:hv:lease:a", 0.0)
         until_idle(reaper)
 
-    assert [(each["event"], each["lease"], each["reason"]) for each in logs] == [
-        ("lease.unrevoked", "vault:hv:lease:a", "away")
+    assert [(each["event"], each["lease"], each.get("reason")) for each in logs] == [
+        ("lease.stray", "vault:hv:lease:a", None),
+        ("lease.unrevoked", "vault:hv:lease:a", "away"),
     ]
 
 
@@ -86,7 +87,12 @@ def test_one_that_breaks_does_not_keep_the_others():
         assert vault.done.wait(PATIENCE)
         until_idle(reaper)
 
-    assert [each["event"] for each in logs] == ["lease.unrevoked", "lease.revoked"]
+    assert [each["event"] for each in logs] == [
+        "lease.stray",
+        "lease.unrevoked",
+        "lease.stray",
+        "lease.revoked",
+    ]
     assert "canary" not in str(logs)
 
 
@@ -105,6 +111,8 @@ def test_it_is_bounded(monkeypatch):
         until_idle(reaper)
 
     assert [(each["event"], each["lease"]) for each in logs] == [
+        ("lease.stray", "a"),
+        ("lease.stray", "b"),
         ("lease.unrevoked", "b"),
         ("lease.revoked", "a"),
     ]

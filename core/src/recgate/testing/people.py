@@ -67,6 +67,7 @@ class _Lease:
 
     id: str
     ttl: float | None = None
+    lasts: float | None = None
     credential: Credential = field(default_factory=lambda: Credential("app", Secret("target-secret")))
 
 
@@ -75,6 +76,7 @@ class FakeVault:
     """Lends one credential for every path but `missing`, and remembers what it lent and took back."""
 
     ttl: float | None = None
+    lasts: float | None = None
     lent: list[str] = field(default_factory=list[str])
     revoked: list[str] = field(default_factory=list[str])
     renewals: int = 0
@@ -86,7 +88,7 @@ class FakeVault:
         if path == "missing":
             raise VaultFailed("test: nothing is kept at missing")
         self.lent.append(session_id)
-        return _Lease(f"lease-{len(self.lent)}", self.ttl)
+        return _Lease(f"lease-{len(self.lent)}", self.ttl, self.lasts)
 
     async def renew(self, lease: Lease) -> Lease:
         """Extend, unless away."""

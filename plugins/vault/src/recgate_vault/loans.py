@@ -42,13 +42,15 @@ class Loan:
 class VaultLease:
     """The loan as the core keeps it.
 
-    `span` is how long it was good for at first, `visit` the login on behalf of a user that it hangs on.
+    `span` is how long it was good for at first, `lasts` for how long it is to be given back (a certificate too, though
+    the session outlives it), `visit` the login on behalf of a user that it hangs on.
     """
 
     id: str
     ttl: float | None
     credential: Credential = field(repr=False)
     span: float = 0.0
+    lasts: float | None = None
     visit: Visit | None = field(default=None, repr=False)
 
 

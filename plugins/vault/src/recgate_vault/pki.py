@@ -33,14 +33,16 @@ def borrow_certificate(reach: Reach, mount: Mount, path: VaultPath, asking: Aski
         raise reach.failed(f"{path.path}: say for whom: `?username=NAME`, the common name.")
     body = {"common_name": username, "ttl": f"{seconds:.0f}s", "format": "pem", "exclude_cn_from_sans": True}
     answer = reach.ask("post", path.path, body)
+    serial = f"{mount.path}:{answer.text('serial_number').replace(':', '-')}"
+    if not answer.lease_id:
+        reach.lent.append(f"serial:{serial}")
     chain, key = _chain(reach, path, answer, username, seconds), answer.text("private_key")
     if not key:
         raise reach.failed(f"{path.path}: gave no private key.")
     credential = Credential(username, private_key=Secret(key + "\n"), certificate=chain)
     if answer.lease_id:
         return Loan(credential, "lease", answer.lease_id, answer.lease_duration, once=True)
-    serial = answer.text("serial_number").replace(":", "-")
-    return Loan(credential, "serial", f"{mount.path}:{serial}", seconds, once=True)
+    return Loan(credential, "serial", serial, seconds, once=True)
 
 
 def revoke_certificate(reach: Reach, handle: str) -> None:

@@ -29,13 +29,13 @@ class Tokens(Protocol):
 class Reach:
     """One piece of work: whatever it asks is asked with the token that is good then.
 
-    `leases` are the ids of what was lent to it on the way, to be given back if the work fails behind that.
+    `lent` names what was lent to it on the way (`lease:ID`, `serial:MOUNT:N`), to be given back if the work fails then.
     """
 
     connection: Connection
     tokens: Tokens
     deadline: Deadline
-    leases: list[str] = field(default_factory=list[str])
+    lent: list[str] = field(default_factory=list[str])
 
     @property
     def name(self) -> str:
@@ -80,5 +80,5 @@ class Reach:
     ) -> Answer:
         answer = self.connection.ask(method, path, self.deadline, token=grant.token, body=body, query=query)
         if answer.lease_id:
-            self.leases.append(answer.lease_id)
+            self.lent.append(f"lease:{answer.lease_id}")
         return answer

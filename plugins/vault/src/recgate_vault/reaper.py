@@ -53,6 +53,8 @@ class Reaper:
 
     def take(self, name: str, ttl: float | None) -> None:
         """Take over a loan. Never blocks for longer than a lock."""
+        # Told before it is tried, so that it is known of whatever happens to this process.
+        log.warning("lease.stray", vault=self._vault, lease=name)
         stray = _Stray(name, time.monotonic() + (FOREVER if ttl is None else ttl))
         with self._changed:
             if len(self._strays) >= MAX_WAITING:

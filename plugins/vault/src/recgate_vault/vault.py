@@ -21,7 +21,7 @@ from recgate_vault.mounts import Mounts
 from recgate_vault.paths import VaultPath
 from recgate_vault.pki import revoke_certificate
 from recgate_vault.reach import Reach
-from recgate_vault.reaper import Reaper
+from recgate_vault.reaper import FOREVER, Reaper
 from recgate_vault.settings import VaultSettings
 from recgate_vault.signer import Signer
 from recgate_vault.transit import unwrap, wrap
@@ -131,12 +131,13 @@ class ServerVault:
             if visit is not None:
                 loan = self._bound(loan, visit, reach.deadline)
         except BaseException:
-            for lease_id in reach.leases:
-                self._reaper.take(f"vault:{self.name}:lease:{lease_id}", None)
+            for name in reach.lent:
+                self._reaper.take(f"vault:{self.name}:{name}", None)
             if visit is not None and visit.accessor:
                 self._reaper.take(f"vault:{self.name}:login:{visit.accessor}/", None)
             raise
-        return VaultLease(name_of(self.name, loan), ttl, loan.credential, loan.ttl or 0.0, visit)
+        lasts = None if loan.ending == "none" else loan.ttl or FOREVER
+        return VaultLease(name_of(self.name, loan), ttl, loan.credential, loan.ttl or 0.0, lasts, visit)
 
     def _visit(self, asking: Asking) -> Visit | None:
         settings, signer = self._settings.on_behalf, self._signer
@@ -183,7 +184,7 @@ class ServerVault:
                 f"the lease {handle} has lived for as long as its role lets it (max_ttl). Open a new session."
             )
         ttl = _shorter(answer.lease_duration, reach.lives_until())
-        return replace(lease, ttl=ttl)
+        return replace(lease, ttl=ttl, lasts=answer.lease_duration)
 
     def _end(self, name: str) -> None:
         """Give a loan back, by its name."""
