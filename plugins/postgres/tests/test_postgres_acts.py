@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from recgate_postgres.acts import (
     MAX_ACTS,
     MAX_CACHED,
     MAX_CACHED_TEXT,
+    MAX_QUICK,
     OPAQUE,
     Reading,
     Readings,
@@ -140,10 +142,54 @@ def test_readings_are_kept_by_text_and_bounded():
     assert len(readings._young) == 2, "long texts are not kept"
 
 
-def test_numbers_and_literals_make_an_entry_of_their_own():
+def test_numbers_make_no_entry_of_their_own_where_they_change_nothing():
     readings = Readings()
-    assert readings.get("select * from t1").acts != readings.get("select * from t2").acts
-    assert readings.get("copy t to '/a'").acts != readings.get("copy t to '/b'").acts
+    first = readings.fixed(b"select a from t1 where b = 1 limit 5;")
+    assert readings.fixed(b"select a from t1 where b = 22 limit 500;") is first
+    assert readings.fixed(b"select a from t1 where b = 22 limit 500;") is first, "seen as it stands there"
+    assert (len(readings._young), len(readings._numbered), len(readings.quick)) == (1, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (b"select * from t1", b"select * from t2"),
+        (b"select * from t_1", b"select * from t_2"),
+        (b"copy t to '/a 1'", b"copy t to '/a 2'"),
+        (b"copy t to $$/a 1$$", b"copy t to $$/a 2$$"),
+        (b'select " 1" from t', b'select " 2" from t'),
+    ],
+)
+def test_what_changes_something_makes_an_entry_of_its_own(one, other):
+    readings = Readings()
+    assert readings.fixed(one) != readings.fixed(other)
+    assert readings.fixed(one) == read(one.decode()).acts
+    assert readings.fixed(other) == read(other.decode()).acts
+
+
+@pytest.mark.parametrize(
+    "text", ["execute q", "prepare q as select 1", "select any_value(a) from t", "x" * 3_000]
+)
+def test_what_hangs_on_more_than_the_text_has_no_quick_answer(text):
+    assert Readings().fixed(text.encode()) is None
+
+
+def test_quick_answers_are_bounded():
+    readings = Readings()
+    for kept in (readings.quick, readings._numbered):
+        kept.update((b"%d" % number, OPAQUE) for number in range(MAX_QUICK))
+    readings.fixed(b"select 1")
+    assert (len(readings.quick), len(readings._numbered)) == (1, 1)
+
+
+@pytest.mark.parametrize("number", [1, 77, 10**12])
+def test_no_number_changes_what_is_said_of_the_table(number):
+    readings = Readings()
+    for text in TEXTS:
+        readings.fixed(text.encode())
+        changed = re.sub(r"\d+", str(number), text)
+        acts = readings.fixed(changed.encode())
+        assert acts is None or acts == read(changed).acts, changed
 
 
 @pytest.mark.parametrize(

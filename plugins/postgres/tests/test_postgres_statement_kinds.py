@@ -7,9 +7,10 @@ from postgast.pg_query_pb2 import Node
 
 from plugins.postgres.tests.acting import said
 from plugins.postgres.tests.test_postgres_acts import TEXTS
-from recgate_postgres import bodies, calls, changing, utility
+from recgate_postgres import calls, changing, utility
 from recgate_postgres.acts import OPAQUE, read_strictly
-from recgate_postgres.grammar import messages, procedure, syntax
+from recgate_postgres.bodies import define_function
+from recgate_postgres.grammar import messages, syntax
 from recgate_postgres.reading import Reader
 
 # No text gives these by themselves.
@@ -56,6 +57,13 @@ def test_functions_that_touch_files_are_all_shown():
     ]
 
 
+def test_a_function_without_a_body_is_opaque():
+    reader = Reader({}, utility.plain)
+    part = reader.open("CREATE")
+    define_function(reader, {"options": []}, part)
+    assert part.opaque
+
+
 @pytest.mark.parametrize("language", ["plpgsql", "PLPGSQL", '"C"', "plpython3u", "sql2"])
 def test_a_body_in_another_language_is_opaque(language):
     (act,) = read_strictly(f"create function f() returns int language {language} as 'select 1'").acts
@@ -70,9 +78,3 @@ def test_texts_inside_of_texts_are_read_so_deep_and_no_deeper():
     acts = read_strictly(f"create function f() returns void language sql as $x${text}$x$").acts
     assert acts[-1].opaque
     assert OPAQUE[0] not in acts
-
-
-def test_pl_pgsql_is_parsed_where_it_can_be():
-    assert procedure("create function f() returns int language plpgsql as $$ begin return 1; end $$")
-    assert procedure("create function f() returns int language plpgsql as $$ begin return 1; $$") is None
-    assert bodies.define_function.__doc__

@@ -5,6 +5,7 @@ Nothing here ever raises: what cannot be read is one opaque act, and rules that 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +20,14 @@ __all__ = ["MAX_ACTS", "OPAQUE", "UNREADABLE", "Reading", "Readings", "read", "r
 MAX_ACTS: Final = 512  # different ones in one text; one of more is opaque
 MAX_CACHED: Final = 4_096  # texts, in each of two generations
 MAX_CACHED_TEXT: Final = 8_192  # characters
+MAX_QUICK: Final = 4_096
+MAX_QUICK_TEXT: Final = 1_024  # bytes
 OPAQUE: Final = (Act(opaque=True),)
+
+# Where nothing is quoted, a number that stands for itself changes nothing of what a statement does.
+_QUOTES: Final = re.compile(rb"""['"\\$]""")
+_DIGITS: Final = re.compile(rb"[0-9]+")
+_JOINED: Final = frozenset(b"._" + bytes(each for each in range(256) if chr(each).isalnum() or each > 0x7F))
 
 _STATEMENTS: Final = {**changing.STATEMENTS, **utility.STATEMENTS}
 
@@ -79,13 +87,19 @@ def _once(parts: list[Part]) -> tuple[Act, ...]:
 
 
 class Readings:
-    """Readings by text, bounded: two generations, of which the older is forgotten when the younger is full."""
+    """Readings by text, bounded: two generations, of which the older is forgotten when the younger is full.
 
-    __slots__ = ("_old", "_young")
+    `quick` holds the acts of texts that mean the same on every connection and give no name a meaning: what is asked on
+    the hot path is one look-up. Texts that differ in numbers alone are one.
+    """
+
+    __slots__ = ("_numbered", "_old", "_young", "quick")
 
     def __init__(self) -> None:
         self._young: dict[str, Reading] = {}
         self._old: dict[str, Reading] = {}
+        self.quick: dict[bytes, tuple[Act, ...]] = {}
+        self._numbered: dict[bytes, tuple[Act, ...]] = {}  # by what is left of a text without its numbers
 
     def get(self, text: str) -> Reading:
         """Give what a text does; never raises."""
@@ -97,3 +111,29 @@ class Readings:
                     self._old, self._young = self._young, {}
                 self._young[text] = found
         return found
+
+    def fixed(self, text: bytes) -> tuple[Act, ...] | None:
+        """Give the acts of a text of ASCII without a backslash, if they hang on nothing but the text."""
+        acts = self.quick.get(text)
+        if acts is not None or len(text) > MAX_QUICK_TEXT:
+            return acts
+        key = text if _QUOTES.search(text) else _DIGITS.sub(_number, text)
+        acts = self._numbered.get(key)
+        if acts is None:
+            reading = self.get(key.decode("ascii"))
+            if reading.runs or reading.made or reading.versions:
+                return None
+            acts = reading.acts
+            if len(self._numbered) >= MAX_QUICK:
+                self._numbered.clear()
+            self._numbered[key] = acts
+        if len(self.quick) >= MAX_QUICK:
+            self.quick.clear()
+        self.quick[text] = acts
+        return acts
+
+
+def _number(found: re.Match[bytes]) -> bytes:
+    text, start, end = found.string, found.start(), found.end()
+    inside = (start and text[start - 1] in _JOINED) or (end < len(text) and text[end] in _JOINED)
+    return found[0] if inside else b"0"

@@ -1,16 +1,18 @@
-"""CREATE FUNCTION: what its body will do is an act now, since nobody can read it off the call."""
+"""CREATE FUNCTION: what its body will do is an act now, since nobody can read it off the call.
+
+SQL bodies are read. PL/pgSQL is not: libpg_query's parser for it ends the process on some texts (an assertion in
+`compile_create_function_stmt_via_callback`), which would be one session's way to end all others.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from recgate_postgres.grammar import Json
 from recgate_postgres.parts import Part, Scope
 from recgate_postgres.reading import Reader
 
 __all__ = ["define_function"]
-
-_EXPRESSION: Final = 2  # RAW_PARSE_PLPGSQL_EXPR; from 3 on they are assignments
 
 
 def define_function(reader: Reader, body: Json, part: Part) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from recgate.errors import AccessDenied
 from recgate.policy import Act
 from recgate_postgres.acts import OPAQUE, UNREADABLE, Reading, Readings
-from recgate_postgres.settings import Settings
+from recgate_postgres.settings import Settings, plain
 
 if TYPE_CHECKING:
     from recgate_postgres.requests import Statement
@@ -47,13 +47,20 @@ class Meanings:
         else:
             self.lost = True
 
-    def query(self, text: bytes, *, doubtful: bool) -> tuple[Act, ...]:
-        """Give the acts of a Query. `doubtful`: what is under way may change how it is read.
+    def query(self, text: bytes, behind: Callable[[], bool]) -> tuple[Act, ...]:
+        """Give the acts of a Query. `behind` says whether what is under way may change how it is read.
 
         Raises:
             AccessDenied: its encoding hides ASCII inside of other characters.
         """
-        return self._gather([(text, self.settings.codec, doubtful)])[0]
+        if not self._unread:
+            acts = READINGS.quick.get(text)
+            if acts is None and plain(text):
+                acts = READINGS.fixed(text)
+            if acts is not None:
+                return acts
+        settings = self.settings
+        return self._gather([(text, settings.codec, settings.doubts(text, behind=behind()))])[0]
 
     def statement(self, statement: Statement) -> tuple[Act, ...]:
         """Give the acts of a prepared statement, whatever its name may mean.

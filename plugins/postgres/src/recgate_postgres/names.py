@@ -116,7 +116,6 @@ class Names:
             decode(name, self.codec): decode(b";\n".join(texts), self.codec) for name, texts in found.items()
         }
 
-    @property
     def behind(self) -> bool:
         """Whether something is under way that stands before the last Query."""
         return len(self.waiting) > 1

@@ -56,7 +56,6 @@ class Books(Protocol):
         """What its texts do."""
         ...
 
-    @property
     def behind(self) -> bool:
         """Whether something else is under way than the last Query."""
         ...
@@ -103,10 +102,7 @@ class SimpleDetails(_Details):
 
     def __getitem__(self, key: str) -> object:
         if key == ACTS:
-            books, text = self._books, self.text
-            return books.meanings.query(
-                text, doubtful=books.meanings.settings.doubts(text, behind=books.behind)
-            )
+            return self._books.meanings.query(self.text, self._books.behind)
         if key == "protocol":
             return "simple"
         if key == "replication":

@@ -25,7 +25,7 @@ _RELATIONS: Final = frozenset(("table", "view", "matview", "foreign_table"))
 _OPAQUE: Final = frozenset(("LoadStmt",))
 # Fields of a relation by the grammar, and of no table.
 _NO_TABLES: Final = ("sequence", "typevar")
-_FALSE: Final = frozenset(("false", "off", "no", "0"))
+_FALSE: Final = frozenset(("false", "off"))
 
 
 def plain(reader: Reader, kind: str, body: Json, message: Message) -> Part:
@@ -110,13 +110,12 @@ def _explain(reader: Reader, body: Json, scope: Scope) -> Part:
 
 
 def _runs(options: list[Json]) -> bool:
-    """Whether an EXPLAIN runs what it explains: unless every `analyze` is plainly off."""
-    said = [
-        each["DefElem"].get("arg", {"": {"": "on"}})
+    """Whether an EXPLAIN runs what it explains: unless every `analyze` is off by a word, as people write it."""
+    return any(
+        each["DefElem"].get("arg", {}).get("String", {}).get("sval", "on").lower() not in _FALSE
         for each in options
         if each["DefElem"]["defname"] == "analyze"
-    ]
-    return any(str(next(iter(only(each)[1].values()), "0")).lower() not in _FALSE for each in said)
+    )
 
 
 def _prepare(reader: Reader, body: Json, scope: Scope) -> Part:
