@@ -39,8 +39,10 @@ from plugins.postgres.tests.talk import (
     target,
 )
 from recgate.errors import RemoteProtocolError
+from recgate.policy import Act, acts_of
 from recgate.sansio.asks import NEED_DATA, PAUSED, Ask, Cancel, PeerClosed
 from recgate.sansio.frames import CLIENT, UPSTREAM, Frame, Side
+from recgate_postgres.acts import OPAQUE, read
 from recgate_postgres.messages import message
 
 NAMES = st.sampled_from(["", "a", "b"])
@@ -239,7 +241,7 @@ class Model:
 
 def _random_message(dice: random.Random) -> tuple[bytes, tuple[str, ...]]:
     name, portal = dice.choice(["", "a", "b"]), dice.choice(["", "p"])
-    text = f"select {dice.randrange(1000)}" if dice.random() > 0.15 else "bad"
+    text = f"select from t{dice.randrange(1000)}" if dice.random() > 0.15 else "bad"
     kind = dice.choice("SP")
     return dice.choice(
         [
@@ -261,13 +263,26 @@ def _redefining(dice: random.Random) -> str:
     if words[0] == "close":
         one = other = "p"
     between = dice.choice([" ", "  ", "/* x */", " -- x\n", " /* /* x */ */ "])
-    return f"{words[0]} {one}; {words[1]}{between}{other} as select {1000 + dice.randrange(1000)}"
+    return f"{words[0]} {one}; {words[1]}{between}{other} as select from t{1000 + dice.randrange(1000)}"
+
+
+class Asking(Talk):
+    """A session whose every request is asked what it does, at once, as a policy would."""
+
+    def __init__(self) -> None:
+        self.acts: list[set[Act]] = []
+        super().__init__()
+
+    def kinds(self, frame: Frame) -> str:
+        assert frame.request is not None
+        self.acts.append(set(acts_of(frame.request)))
+        return super().kinds(frame)
 
 
 @pytest.mark.parametrize("seed", range(60))
 def test_threat_15_what_runs_is_what_was_decided_on(seed):
     dice = random.Random(seed)
-    talk, model = Talk(), Model()
+    talk, model = Asking(), Model()
     model.block = dice.random() < 0.5
     talk.take()
     on_the_way: deque[bytes] = deque()
@@ -277,8 +292,10 @@ def test_threat_15_what_runs_is_what_was_decided_on(seed):
         if round_ < 300 and dice.random() < 0.6:
             talk.client(_random_message(dice)[0])
         runs = [
-            (text, details)
-            for text, details, kinds in zip(talk.requests, talk.details, talk.asked, strict=True)
+            (text, details, acts)
+            for text, details, kinds, acts in zip(
+                talk.requests, talk.details, talk.asked, talk.acts, strict=True
+            )
             if "E" in kinds
         ]
         bound = sum("B" in kinds for kinds in talk.asked)
@@ -294,13 +311,14 @@ def test_threat_15_what_runs_is_what_was_decided_on(seed):
             assert planned <= bound, "planning a Bind may run functions: it came undecided"
             if heard[:1] == b"E":
                 number = next(executed)
-                decided, details = runs[number]  # an IndexError here: it ran undecided
+                decided, details, acts = runs[number]  # an IndexError here: it ran undecided
                 prepared = cast("dict[str, str]", details["prepared"])
                 for text in model.ran[before:]:
                     named = re.fullmatch(r'(?:EXECUTE|FETCH FROM) "(\w+)"', decided)
                     # What SQL prepared was decided on there; the name must have been judged with it and the old text.
                     meant = prepared.get(named[1], "") if named else ""
                     assert text == decided or text in meant or (named and named[1] not in prepared)
+                    assert set(read(text).acts) <= acts or OPAQUE[0] in acts
             talk.server(reply) if reply else None
     assert not talk.paused, "everything is answered, and the client still waits"
 

@@ -169,6 +169,14 @@ def test_a_name_is_not_known_while_a_text_that_may_give_it_was_not_read():
     assert talk.asked_for("execute q") == ["EXECUTE | statement q", "SELECT", DELETE]
 
 
+def test_a_text_that_only_speaks_of_preparing_leaves_names_known():
+    talk = Judged()
+    for _ in range(2):
+        talk.asked_for("select 'prepare'")
+    talk.asked_for("prepare q as delete from t")
+    assert talk.asked_for("execute q") == ["EXECUTE | statement q", DELETE]
+
+
 def test_a_text_in_another_word_is_nothing_else():
     talk = Judged()
     talk.prepared("a", "select 1 --")
@@ -250,6 +258,13 @@ def test_what_runs_earlier_in_a_series_may_change_how_a_text_is_read():
     talk = Judged()
     talk.client(parse("", SPLIT) + bind() + execute() + SYNC)
     assert talk.acts[-1] == ["SELECT", DELETE]
+
+
+def test_what_is_parsed_behind_an_unanswered_query_may_be_read_otherwise():
+    talk = Judged()
+    talk.client(ask("set standard_conforming_strings = off") + parse("a", SPLIT) + SYNC)
+    talk.server(done("SET") + READY + PARSED + READY)
+    assert talk.ran("a") == [OPAQUE]
 
 
 def test_an_encoding_that_hides_ascii_is_refused_with_what_to_do():
