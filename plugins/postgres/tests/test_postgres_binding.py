@@ -151,3 +151,14 @@ def test_allowed_binds_and_their_answers_are_what_they_were():
         talk.server(BOUND + done("SELECT 0") + READY)
     assert [details["binds"] for details in talk.details] == [["1"], ["2"]]
     assert not talk.paused
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3])
+def test_the_rest_of_a_message_that_nobody_looks_into_is_not_asked_about_again(cut):
+    talk = prepared()
+    plain = message(b"H", b"\0" * 9)
+    data = bind("", "s", b"1") + plain
+    for at in range(0, len(data), cut):
+        talk.client(data[at : at + cut])
+    assert talk.asked == ["B"]
+    assert talk.take()[1] == data

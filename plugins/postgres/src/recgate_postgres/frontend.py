@@ -146,6 +146,7 @@ class Frontend:
         if not isinstance(buffer, bytes):
             buffer = self._buffer = bytes(buffer)
         position = start
+        self._request = None
         if self._discard:
             gone = min(self._discard, end - start)
             self._discard -= gone
@@ -158,7 +159,6 @@ class Frontend:
             position += self._skip
             self._skip = 0
         position += self._resume
-        self._request = None
         self._held = False
         position = self._walk(buffer, start, position, end)
         if position > start:
