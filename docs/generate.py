@@ -16,6 +16,7 @@ from docs.generators.configuration import configuration_page
 from docs.generators.contracts import hooks_page, kit_page, providers_page, relay_page
 from docs.generators.laws import laws_page
 from docs.generators.metrics import metrics_page
+from docs.generators.policymodel import policy_model_page
 from docs.generators.threats import threats_page
 
 __all__ = ["DOCS", "PAGES", "stale"]
@@ -31,6 +32,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "reference/test-kit.md": kit_page,
     "reference/audit-events.md": events_page,
     "reference/metrics.md": metrics_page,
+    "reference/policy-model.md": policy_model_page,
     "explanation/laws.md": laws_page,
     "explanation/threats.md": threats_page,
 }

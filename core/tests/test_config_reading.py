@@ -140,7 +140,6 @@ targets:
 @pytest.mark.parametrize(
     ("section", "text", "expected"),
     [
-        ("policies", "policies: [{name: x, then: deny}]", "policies: this build does not enforce policies."),
         (
             "recording",
             "recording: {store: {mem: {}}, seal_to: [rgpub1x]}",

@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from recgate.decisions import ALLOW, Decision, Effect
+from recgate.decisions import ALLOW, Alert, Decision, Effect
 from recgate.dispatch import broadcast, deny_overrides, first_answer, pipeline
 from recgate.errors import AccessDenied, AuthenticationFailed
 from recgate.providers import PolicyRequest
@@ -111,3 +111,15 @@ async def test_one_observer_failing_keeps_nobody_from_hearing() -> None:
 def test_obligations_of_an_allow_stand_behind_a_hold() -> None:
     one = Decision(Effect.ALLOW, obligations={"rows": 10})
     assert deny_overrides([Says(one), Says(HOLD)])(REQUEST).obligations == {"rows": 10}
+
+
+def test_alerts_of_those_that_were_asked_go_with_the_decision() -> None:
+    seen = Decision(Effect.ALLOW, alerts=(Alert("seen"),))
+    for last, effect in (
+        (ALLOW, Effect.ALLOW),
+        (HOLD, Effect.HOLD),
+        (DENY, Effect.DENY),
+        (None, Effect.DENY),
+    ):
+        decision = deny_overrides([Says(seen), Says(last)])(REQUEST)
+        assert (decision.effect, decision.alerts) == (effect, (Alert("seen"),))

@@ -7,7 +7,7 @@ import pytest
 import trio
 import trio.testing
 
-from recgate.decisions import ALLOW, Decision, Effect
+from recgate.decisions import ALLOW, Alert, Decision, Effect
 from recgate.errors import LocalProtocolError, RecordingFailed
 from recgate.model import ConnectionInfo, Principal, TargetInfo
 from recgate.sansio.asks import Denied
@@ -173,3 +173,66 @@ async def test_an_approval_with_an_obligation_that_nobody_enforces_is_a_no() -> 
     refused = await session.submit(ask())
     assert isinstance(refused, Decision)
     assert "read_only" in refused.reason
+
+
+async def test_alerts_are_recorded_counted_and_told_and_the_request_goes_on() -> None:
+    session, recorder = make(lambda request: Decision(Effect.ALLOW, alerts=(Alert("seen", "look"),)))
+    told: list[tuple[str, dict[str, object]]] = []
+    session.emit = lambda event, **facts: told.append((event, facts))
+    assert isinstance(await session.submit(ask(text="secret")), Frame)
+    decision, line = recorder.frames
+    body = cbor2.loads(decision.data)
+    assert (body["effect"], body["rule"], body["reason"], body["text"]) == ("alert", "seen", "look", "secret")
+    assert line.kind == "line"
+    ((event, facts),) = told
+    assert event == "policy.alert"
+    assert (facts["rule"], facts["session"], facts["kind"], facts["request"]) == (
+        "seen",
+        session.id,
+        "shell",
+        1,
+    )
+    assert "secret" not in str(facts)
+
+
+async def test_a_deny_is_told_without_the_text_of_the_request() -> None:
+    session, _ = make(lambda request: Decision.deny("no", rule="r"))
+    told: list[tuple[str, dict[str, object]]] = []
+    session.emit = lambda event, **facts: told.append((event, facts))
+    await session.submit(ask(text="secret"))
+    ((event, facts),) = told
+    assert (event, facts["rule"], facts["reason"]) == ("request.denied", "r", "no")
+    assert "secret" not in str(facts)
+
+
+async def test_an_allow_may_shorten_the_session_and_the_shortest_counts() -> None:
+    demands = [{"session_time": 60.0}, {"session_time": 30.0}, {"session_time": 90.0}]
+    session, _ = make(lambda request: Decision(Effect.ALLOW, obligations=demands.pop(0)))
+    for lasts in (60.0, 30.0, 30.0):
+        assert session.decide(Request("shell", "")).effect is Effect.ALLOW
+        assert session.lasts == lasts
+
+
+async def test_a_reason_that_is_demanded_must_be_there() -> None:
+    session, _ = make(lambda request: Decision(Effect.ALLOW, "why", obligations={"reason": "required"}))
+    assert session.decide(Request("shell", "")).reason == "say why you need it when you connect"
+    session.reason = "INC-1"
+    assert session.decide(Request("shell", "")).effect is Effect.ALLOW
+
+
+async def test_what_an_approved_request_demands_is_met_or_refused() -> None:
+    async def approve() -> Decision:
+        await trio.lowlevel.checkpoint()
+        return Decision(Effect.ALLOW, "h", obligations={"nobody-knows": 1})
+
+    session, _ = make(lambda request: Decision(Effect.HOLD, "h", "wait", wait=approve))
+    answer = await session.submit(ask())
+    assert isinstance(answer, Decision)
+    assert answer.reason == "this gateway cannot enforce nobody-knows"
+
+
+async def test_files_are_counted_where_they_are_decided() -> None:
+    session, _ = make()
+    for kind in ("file", "shell", "file"):
+        session.decide(Request(kind, ""))
+    assert (session.files, session.requests) == (2, 3)

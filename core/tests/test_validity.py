@@ -37,3 +37,11 @@ async def test_a_session_ends_when_it_has_lasted_long_enough(tmp_path):
 
         assert b"BYE expired:" in await rest(stream)
         assert (await home.event("session.ended"))["reason"] == LASTED
+
+
+async def test_a_session_that_a_policy_made_short_ends_when_it_has_lasted_as_long(tmp_path):
+    async with house(tmp_path, limits={"recheck": "20ms"}) as home:
+        client = await home.opened()
+        (session,) = home.gateway.live.values()
+        session.lasts = 0.1
+        assert LASTED.encode() in await rest(client)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-__all__ = ["ALLOW", "Decision", "Effect"]
+__all__ = ["ALLOW", "Alert", "Decision", "Effect"]
 
 
 class Effect(StrEnum):
@@ -18,12 +18,20 @@ class Effect(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Alert:
+    """What somebody is to hear of, whatever the decision is: the rule that matched, and its words."""
+
+    rule: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """One answer of a policy.
 
     `rule` names the rule, `reason` is what the client reads, `obligations` is what an allow demands
     (mask set, row limit, read-only …). A hold carries `wait`: awaiting it gives the final decision, which
-    is an allow or a deny; cancelling it withdraws the question.
+    is an allow or a deny; cancelling it withdraws the question. `alerts` go with any effect.
     """
 
     effect: Effect
@@ -31,6 +39,7 @@ class Decision:
     reason: str = ""
     obligations: Mapping[str, object] = field(default_factory=dict[str, object])
     wait: Callable[[], Awaitable[Decision]] | None = None
+    alerts: tuple[Alert, ...] = ()
 
     @classmethod
     def deny(cls, reason: str, *, rule: str = "") -> Decision:

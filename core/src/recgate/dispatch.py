@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from recgate.decisions import ALLOW, Decision, Effect
+from recgate.decisions import ALLOW, Alert, Decision, Effect
 from recgate.errors import AccessDenied
 from recgate.providers import Policy, PolicyRequest, Stage
 from recgate.sansio.frames import Frame
@@ -31,7 +31,10 @@ async def first_answer(providers: Sequence[P], ask: Callable[[P], Awaitable[T | 
 
 
 def deny_overrides(policies: Sequence[Policy]) -> Callable[[PolicyRequest], Decision]:
-    """Combine policies: a deny outweighs a hold, a hold outweighs an allow; an exception is a deny."""
+    """Combine policies: a deny outweighs a hold, a hold outweighs an allow; an exception is a deny.
+
+    Alerts of those that were asked go with whatever the decision is; nobody is asked after a deny.
+    """
     compiled = tuple(policies)
     if not compiled:
         return allow_all
@@ -39,28 +42,34 @@ def deny_overrides(policies: Sequence[Policy]) -> Callable[[PolicyRequest], Deci
     def decide(request: PolicyRequest) -> Decision:
         held: Decision | None = None
         obligations: dict[str, object] = {}
+        alerts: tuple[Alert, ...] = ()
         for policy in compiled:
             try:
                 decision = policy.decide(request)
                 effect = decision.effect
+                alerts += decision.alerts
             except AccessDenied as exc:
                 # What it was asked about cannot be judged, and says why itself: a text whose encoding hides words.
-                return Decision.deny(str(exc), rule=exc.rule or policy.name)
+                return Decision(Effect.DENY, exc.rule or policy.name, str(exc), alerts=alerts)
             except Exception as exc:  # noqa: BLE001 - a policy's doubt refuses this request, whatever it raised (law 3)
                 reason = f"policy {policy.name} failed ({type(exc).__name__}); the request is refused"
-                return Decision.deny(reason, rule=policy.name)
+                return Decision(Effect.DENY, policy.name, reason, alerts=alerts)
             if effect is Effect.DENY:
-                return decision
+                return replace(decision, alerts=alerts) if alerts else decision
             if effect is Effect.HOLD:
                 held = held or decision
             elif effect is Effect.ALLOW:
                 obligations.update(decision.obligations)
             else:
-                return Decision.deny(f"policy {policy.name} gave no decision", rule=policy.name)
+                reason = f"policy {policy.name} gave no decision"
+                return Decision(Effect.DENY, policy.name, reason, alerts=alerts)
         if held is not None:
             # What another policy's allow demands stands behind an approval as well.
-            return replace(held, obligations={**obligations, **held.obligations}) if obligations else held
-        return Decision(Effect.ALLOW, obligations=obligations) if obligations else ALLOW
+            demands = {**obligations, **held.obligations} if obligations else held.obligations
+            return replace(held, obligations=demands, alerts=alerts) if obligations or alerts else held
+        if obligations or alerts:
+            return Decision(Effect.ALLOW, obligations=obligations, alerts=alerts)
+        return ALLOW
 
     return decide
 

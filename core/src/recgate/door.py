@@ -120,6 +120,7 @@ class Door:
         with trio.CancelScope() as waiting:
             session.on_end(waiting.cancel)
             await self._admit(session, settings, request)
+            session.narrow(self.gateway.registry.policies)
         if (ended := session.denied) is not None:
             raise AccessDenied(ended.reason, code=ended.code)
         session.masking = selected(self.gateway.masks, session.target, session.principal)
@@ -209,6 +210,8 @@ class Door:
             recorder=recorder,
             decide=deny_overrides(gateway.registry.policies),
         )
+        session.reason = details.get("reason", "")
+        session.approver, session.emit = gateway.approver, gateway.audit.emit
         self.session, self.settings = session, settings
         self._admitted()
         gateway.opened(session)

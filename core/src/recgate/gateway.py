@@ -95,6 +95,7 @@ class Gateway:
         self.live: dict[str, Session] = {}
         self.news = trio.Event()
         self.ways = registry.ways(self)
+        self.approver = registry.approver(self)
         self.leases = LeaseBook(config.data_dir / "leases", lambda: self.registry.vaults, self.audit)
         self.bound: list[Bound] = []
         self._stopping = trio.Event()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from recgate.config import Configuration
     from recgate.gateway import Gateway
     from recgate.providers import (
+        Approver,
         Authenticator,
         Catalog,
         Masker,
@@ -120,6 +121,14 @@ def recgate_commands() -> Iterable[click.Command]:  # type: ignore[empty-body]
 @hookspec
 def recgate_ways(gateway: Gateway) -> Iterable[Way]:  # type: ignore[empty-body]
     """Give the ways that targets may take by `via:`. Called once, when the gateway starts; kept over a reload."""
+
+
+@hookspec
+def recgate_approvals(gateway: Gateway) -> Iterable[Approver]:  # type: ignore[empty-body]
+    """Give what asks people about held requests. Called once, when the gateway starts; kept over a reload.
+
+    At most one plugin gives one: two are refused. Without any a held request is denied.
+    """
 
 
 @hookspec

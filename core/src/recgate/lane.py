@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from recgate.decisions import Decision
+from recgate.decisions import Decision, Effect
 from recgate.sansio.asks import NEED_DATA, PeerClosed
 from recgate.sansio.frames import CLIENT, UPSTREAM, Frame, Side
-from recgate.session import ORDINARY, Session
+from recgate.session import Session
 
 if TYPE_CHECKING:
     from recgate.pump import Pump
@@ -64,7 +64,6 @@ def lane(pump: Pump, session: Session, side: Side) -> Step:
     frames, sizes, number = session.wire.frames, session.wire.data, int(side)
     paused, watchers, switchboard = pump.paused, session.watchers, pump.switchboard
     plain = session.stages is None and not session.waits
-    free = session.free
 
     def step(read: bytes) -> object:
         receive(side, read)
@@ -75,10 +74,12 @@ def lane(pump: Pump, session: Session, side: Side) -> Step:
             and event.side is side
             and not watchers
             and not switchboard.connecting
-            and ((request := event.request) is None or (free and request.kind in ORDINARY))
         ):
-            if request is not None:
-                session.requests += 1
+            if (request := event.request) is not None:
+                if request.kind in session.free:
+                    session.requests += 1
+                elif (decision := session.decide(request)).effect is not Effect.ALLOW:
+                    return Undecided(event, decision)
             if event.last or (following := next_event(side)) is NEED_DATA:
                 data = event.data
                 append(number, event.kind, data, event.channel)

@@ -7,18 +7,20 @@ whoever forwards it. Relays are driven by the pump, drivers call it themselves; 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
 
 import cbor2
 import trio
 
-from recgate.decisions import Decision, Effect
-from recgate.dispatch import allow_all
+from recgate.decisions import Alert, Decision, Effect
+from recgate.dispatch import allow_all, deny_overrides
 from recgate.errors import LocalProtocolError
 from recgate.metrics import DECISIONS
 from recgate.model import ConnectionInfo, Credential, Principal, TargetInfo
+from recgate.policy.effects import REASON, SESSION_TIME
+from recgate.policy.narrowing import ORDINARY, narrowed, unjudged
 from recgate.providers import PolicyRequest
 from recgate.sansio.asks import Denied
 from recgate.sansio.frames import GATEWAY, Frame, Request, Side
@@ -26,13 +28,10 @@ from recgate.sansio.relay import Relay
 
 if TYPE_CHECKING:
     from recgate.mask import Masking
+    from recgate.providers import Approver, Policy
     from recgate.recording.recorder import Recorder
 
 __all__ = ["ORDINARY", "Counters", "Session", "Watcher"]
-
-# What a target's `allow:` covers. Everything else, and every kind that somebody invents later, needs an allow of its
-# own in the target's options (law 5): forwarding, agent, X11, replication lead past the recorded protocol.
-ORDINARY: Final = frozenset({"session", "sql", "shell", "file"})
 
 
 class SideDoors(Protocol):
@@ -71,16 +70,22 @@ class Session:
         "_callbacks",
         "_decide",
         "_finished",
+        "_policies",
+        "approver",
         "connection",
         "credential",
         "denied",
         "denied_requests",
+        "emit",
         "ending",
+        "files",
         "free",
         "id",
+        "lasts",
         "masking",
         "notice",
         "principal",
+        "reason",
         "recorder",
         "relay",
         "requests",
@@ -117,13 +122,21 @@ class Session:
         self.wire = Counters()
         self.started = time.time()
         self.requests = 0
+        self.files = 0  # requests of that kind; rows, bytes and time are counted elsewhere
+        self.reason = ""  # why the client says that it is here
+        self.lasts: float | None = (
+            None  # seconds from `started` after which it ends; the shortest demand counts
+        )
+        self.approver: Approver | None = None  # who is asked about holds, where a plugin brings approvals
+        self.emit: Callable[..., None] = _nobody  # the audit trail
         self.denied_requests = 0
         self.ending = trio.Event()
         self.denied: Denied | None = None
         self.notice: Callable[[str], None] | None = None  # how the client is told something while it waits
         self._decide = decide
-        # Whether a request that needs no allow of its own is judged by nobody: then asking can be left out.
-        self.free = decide is allow_all
+        self._policies: Sequence[Policy] | None = None
+        # The kinds of requests that nobody judges: asking can be left out. Forwarding looks at every request anew.
+        self.free: frozenset[str] = ORDINARY if decide is allow_all else frozenset()
         self._callbacks: list[Callable[[], None]] = []
         self._finished: list[Callable[[], None]] = []
         self.watchers: list[Watcher] = []
@@ -185,14 +198,66 @@ class Session:
     def decide(self, request: Request) -> Decision:
         """Ask the policies, after the target's own allow for what needs one. Records nothing."""
         self.requests += 1
+        if request.kind == "file":
+            self.files += 1
         if request.kind not in ORDINARY and not self._opened_by_operator(request):
             decision = Decision.deny(
                 f"{request.kind} is not allowed on {self.target.name}", rule=f"target {self.target.name}"
             )
         else:
             decision = self._decide(PolicyRequest(request, self.principal, self.target, self))
-            decision = _enforceable(decision)
+            if decision.alerts:
+                self._alert(request, decision.alerts)
+            if decision.obligations:
+                decision = self._bound_by(decision)
         return decision
+
+    def narrow(self, policies: Sequence[Policy]) -> None:
+        """Go by what is left of policies for this session from now on. Raises what a policy raises."""
+        left = narrowed(policies, self)
+        self._policies, self._decide, self.free = policies, deny_overrides(left), unjudged(left)
+
+    def renewed(self, principal: Principal) -> None:
+        """Take what the identity source says of the principal now, which policies go by from here on."""
+        changed, self.principal = principal != self.principal, principal
+        if changed and self._policies is not None:
+            self.narrow(self._policies)
+
+    def now(self) -> float:
+        """The time by which rules go, wall-clock seconds."""
+        return time.time()
+
+    def _alert(self, request: Request, alerts: Sequence[Alert]) -> None:
+        """Record, count and tell that rules matched which only want to be heard of."""
+        for alert in alerts:
+            DECISIONS.labels(self.connection.protocol, "alert").inc()
+            self._record_decision(request, "alert", alert.rule, alert.reason)
+            # Never the text of a request: it may hold what only the recording, and who may read that, should have.
+            self.emit(
+                "policy.alert",
+                session=self.id,
+                user=self.principal.name,
+                target=self.target.name,
+                kind=request.kind,
+                request=self.requests,
+                rule=alert.rule,
+                reason=alert.reason,
+            )
+
+    def _bound_by(self, decision: Decision) -> Decision:
+        """Meet what an allow demands, or refuse: an allow whose conditions nobody enforces would be a plain allow."""
+        if decision.effect is Effect.DENY:
+            return decision
+        demanded = dict(decision.obligations)
+        lasts = demanded.pop(SESSION_TIME, None)
+        if isinstance(lasts, float):
+            self.lasts = min(lasts, self.lasts or lasts)
+        if demanded.pop(REASON, None) is not None and not self.reason:
+            return Decision.deny("say why you need it when you connect", rule=decision.rule or REASON)
+        if demanded:
+            what = ", ".join(sorted(demanded))
+            return Decision.deny(f"this gateway cannot enforce {what}", rule=decision.rule or "obligations")
+        return replace(decision, obligations={})
 
     def _opened_by_operator(self, request: Request) -> bool:
         allows = getattr(self.target.options, "allows", None)
@@ -205,12 +270,13 @@ class Session:
         if self.notice is not None:
             self.notice(decision.reason)
         if decision.wait is None:
-            final = Decision.deny(f"{decision.rule}: nobody can approve this", rule=decision.rule)
+            final = Decision.deny("nobody can approve this", rule=decision.rule)
         else:
             final = await decision.wait()
         if final.effect is Effect.HOLD:
-            final = Decision.deny(f"{decision.rule}: no decision", rule=decision.rule)
-        final = _enforceable(final)
+            final = Decision.deny("nobody decided", rule=decision.rule)
+        if final.obligations:
+            final = self._bound_by(final)
         self.note_decision(request, final)
         return final
 
@@ -219,15 +285,29 @@ class Session:
         if decision.effect is Effect.DENY:
             self.denied_requests += 1
             DECISIONS.labels(self.connection.protocol, "deny").inc()
+        self._record_decision(request, decision.effect.value, decision.rule, decision.reason)
+        if decision.effect is Effect.DENY:
+            self.emit(
+                "request.denied",
+                session=self.id,
+                user=self.principal.name,
+                target=self.target.name,
+                kind=request.kind,
+                request=self.requests,
+                rule=decision.rule,
+                reason=decision.reason,
+            )
+
+    def _record_decision(self, request: Request, effect: str, rule: str, reason: str) -> None:
         self.record(
             "decision",
             {
                 "kind": request.kind,
                 "channel": request.channel,
                 "text": request.text[:1_000],
-                "effect": decision.effect.value,
-                "rule": decision.rule,
-                "reason": decision.reason,
+                "effect": effect,
+                "rule": rule,
+                "reason": reason,
             },
         )
 
@@ -297,9 +377,5 @@ class Session:
         return self.denied
 
 
-def _enforceable(decision: Decision) -> Decision:
-    """Turn an allow whose conditions nobody enforces, which would be a plain allow, into a deny."""
-    if not decision.obligations or decision.effect is Effect.DENY:
-        return decision
-    words = ", ".join(sorted(decision.obligations))
-    return Decision.deny(f"this gateway cannot enforce {words}", rule=decision.rule or "obligations")
+def _nobody(event: str, **facts: object) -> None:
+    """Tell nobody: a session apart from a gateway has no audit trail."""

@@ -88,8 +88,8 @@ class _Quiet:
 async def why_invalid(gateway: Gateway, session: Session) -> str:
     """Say why a session may not go on, or ""."""
     principal = session.principal
-    limit = gateway.config.limits.session_timeout
-    if limit is not None and time.time() - session.started > limit:
+    limits = [each for each in (gateway.config.limits.session_timeout, session.lasts) if each is not None]
+    if limits and time.time() - session.started > min(limits):
         return LASTED
     with trio.move_on_after(ASK_TIMEOUT):
         for authenticator in gateway.registry.authenticators:
@@ -107,7 +107,7 @@ def _judged(gateway: Gateway, session: Session, principal: Principal | None) -> 
         return EXPIRED if _past(was.expires) else "the credential was revoked"
     if (principal.issuer, principal.subject, principal.name) != (was.issuer, was.subject, was.name):
         return "the credential is somebody else's now"
-    session.principal = principal
+    session.renewed(principal)
     if _past(principal.expires):
         return EXPIRED
     settings = gateway.config.targets.get(session.target.name)

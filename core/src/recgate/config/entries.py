@@ -22,7 +22,9 @@ M = TypeVar("M", bound=BaseModel)
 MAX_ENTRIES: Final = 10_000  # of one list
 
 # What a word of a section is called among entry points.
-_PREFIX: Final = {"store": "store-", "catalog": "catalog-", "search": "search-", "observers": "observer-"}
+_PREFIX: Final = {
+    "store": "store-", "catalog": "catalog-", "search": "search-", "observers": "observer-", "policies": "policy-"
+}  # fmt: skip
 # Protocols whose plugin has another name than they have.
 _PROTOCOL_PLUGIN: Final = {"https": "api"}
 # Vaults that one plugin brings several of.
@@ -31,6 +33,7 @@ _NOUN: Final = {
     "identity": "identity source",
     "vaults": "vault",
     "observers": "observer",
+    "policies": "policy language",
     "store": "recording store",
 }
 
@@ -164,7 +167,10 @@ class EntryReader:
             self.problems.add(path, "should be one word with its options, such as `word: {…}`")
             return None
         ((word, options),) = cast("dict[str, object]", value).items()
-        here = (*path, word)
+        return self.options(word, options, (*path, word), section)
+
+    def options(self, word: str, options: object, here: KeyPath, section: str) -> PluginEntry | None:
+        """Read what stands behind a word of a section by the model of the plugin that the word stands for."""
         model = CORE_ENTRIES.get((section, word))
         if model is None:
             what = f"the {_NOUN.get(section, section)} `{word}`"

@@ -16,6 +16,7 @@ from recgate.config.identity import collisions
 from recgate.config.listeners import default_listeners, read_listeners
 from recgate.config.marks import read_yaml
 from recgate.config.masks import read_masks
+from recgate.config.policies import read_policies
 from recgate.config.problems import KeyPath, Problems, suggestion
 from recgate.config.sections import (
     Configuration,
@@ -43,7 +44,6 @@ SECTIONS: Final = (
 
 # Keys that are promised and not enforced by this build: ignoring one would be a silent yes.
 UNENFORCED: Final[dict[KeyPath, str]] = {
-    ("policies",): "policies",
     ("recording", "seal_to"): "encryption to auditors",
     ("recording", "retention"): "retention",
     ("recording", "originals"): "keeping originals",
@@ -99,6 +99,7 @@ class _Reading:
         catalog = read.one_of(self.data.get("catalog", {"sql": {}}), ("catalog",))
         search = read.one_of(self.data.get("search", {"fts5": {}}), ("search",))
         observers = read.entry_list(self.data.get("observers", DEFAULT_OBSERVERS), "observers")
+        policies = read_policies(self.data.get("policies"), read)
         read.plugin_names(self.data.get("plugins", []))
         rest = {
             "recording": read.model(recording, ("recording",), RecordingSettings),
@@ -123,6 +124,7 @@ class _Reading:
             plugins=tuple(read.plugins),
             masks=masks,
             digest="",
+            policies=policies,
         )
 
     def _mapping(self, section: str) -> dict[str, object]:

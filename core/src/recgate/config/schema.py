@@ -11,6 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from recgate.config.entries import CORE_ENTRIES
 from recgate.config.listeners import METRICS
 from recgate.config.masks import MaskKeys
+from recgate.config.policies import DEFAULT_LANGUAGE
 from recgate.config.reading import SECTIONS
 from recgate.config.sections import (
     GatewaySettings,
@@ -57,7 +58,7 @@ class _Schemas:
             "identity": self._entries("identity"),
             "vaults": self._entries("vaults"),
             "targets": {"type": "array", "items": {"anyOf": list(self._targets())}},
-            "policies": {"type": "array", "maxItems": 0},
+            "policies": {"type": "array", "items": self._rules()},
             "masks": {"type": "array", "items": self._mask()},
             "recording": recording,
             "catalog": self._choice("catalog"),
@@ -140,6 +141,12 @@ class _Schemas:
             else:
                 self._properties("mask")[word] = self.model(f"mask.{word}", model)
         return reference
+
+    def _rules(self) -> Schema:
+        """A rule of the default language by its own keys, or one word with its options."""
+        choice = self._choice("policies")
+        own = self._words("policies").get(DEFAULT_LANGUAGE)
+        return {"anyOf": [{"$ref": f"#/$defs/policies.{DEFAULT_LANGUAGE}"}, choice]} if own else choice
 
     def _listeners(self) -> Iterable[Schema]:
         options: dict[str, type[BaseModel]] = {METRICS: MetricsOptions}

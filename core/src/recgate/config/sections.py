@@ -260,7 +260,7 @@ class Configuration:
     limits: LimitSettings
     plugins: tuple[str, ...]
     digest: str
-    policies: tuple[object, ...] = ()
+    policies: tuple[PluginEntry, ...] = ()
     masks: tuple[MaskSettings, ...] = ()
 
     @property
@@ -269,7 +269,7 @@ class Configuration:
         return self.gateway.data_dir
 
     def options_of(
-        self, section: Literal["identity", "vaults", "observers"], word: str
+        self, section: Literal["identity", "vaults", "observers", "policies"], word: str
     ) -> tuple[BaseModel, ...]:
         """Give the options of every entry that `word` stands for in a section, in configured order."""
         entries: tuple[PluginEntry, ...] = getattr(self, section)

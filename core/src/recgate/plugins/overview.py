@@ -19,6 +19,7 @@ _HOOK_WORDS: Final = {
     "recgate_session_stages": "session stages",
     "recgate_routes": "routes",
     "recgate_ways": "ways to targets",
+    "recgate_approvals": "approvals",
 }
 
 

@@ -17,6 +17,7 @@ from recgate.plugins.discovery import Candidate, NotInstalled, discover, import_
 from recgate.plugins.inspection import HOOKS, inspect_module
 from recgate.plugins.shapes import fault_in, is_catalog, is_search, is_store
 from recgate.providers import (
+    Approver,
     Authenticator,
     Catalog,
     Masker,
@@ -312,6 +313,15 @@ class Registry:
                     raise PluginError(f"two ways are called {way.name}. Take one of their plugins out.")
                 ways[way.name] = way
         return ways
+
+    def approver(self, gateway: Gateway) -> Approver | None:
+        """Build what asks for approvals, or None where nobody does. Two are refused."""
+        found: list[Approver] = []
+        for plugin in self._ordered():
+            found += cast("list[Approver]", self._call(plugin, "recgate_approvals", gateway=gateway))
+        if len(found) > 1:
+            raise PluginError("two plugins bring approvals. Take one of them out of the configuration.")
+        return found[0] if found else None
 
     def routes(self, gateway: Gateway) -> list[Routes]:
         """Build what plugins mount on the HTTPS listener. Two with one prefix are refused."""

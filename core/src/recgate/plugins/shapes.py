@@ -30,6 +30,7 @@ _SHAPES: Final[dict[str, tuple[type, ...]]] = {
     "recgate_stores": (providers.RecordingStore, providers.Catalog, providers.SearchIndex),
     "recgate_observers": (providers.Observer,),
     "recgate_ways": (providers.Way,),
+    "recgate_approvals": (providers.Approver,),
 }
 
 
