@@ -178,7 +178,7 @@ async def test_an_approval_with_an_obligation_that_nobody_enforces_is_a_no() -> 
 async def test_alerts_are_recorded_counted_and_told_and_the_request_goes_on() -> None:
     session, recorder = make(lambda request: Decision(Effect.ALLOW, alerts=(Alert("seen", "look"),)))
     told: list[tuple[str, dict[str, object]]] = []
-    session.emit = lambda event, **facts: told.append((event, facts))
+    session.emit = lambda kind, **facts: told.append((kind, facts))
     assert isinstance(await session.submit(ask(text="secret")), Frame)
     decision, line = recorder.frames
     body = cbor2.loads(decision.data)
@@ -186,7 +186,7 @@ async def test_alerts_are_recorded_counted_and_told_and_the_request_goes_on() ->
     assert line.kind == "line"
     ((event, facts),) = told
     assert event == "policy.alert"
-    assert (facts["rule"], facts["session"], facts["kind"], facts["request"]) == (
+    assert (facts["rule"], facts["session"], facts["asks"], facts["request"]) == (
         "seen",
         session.id,
         "shell",
@@ -198,7 +198,7 @@ async def test_alerts_are_recorded_counted_and_told_and_the_request_goes_on() ->
 async def test_a_deny_is_told_without_the_text_of_the_request() -> None:
     session, _ = make(lambda request: Decision.deny("no", rule="r"))
     told: list[tuple[str, dict[str, object]]] = []
-    session.emit = lambda event, **facts: told.append((event, facts))
+    session.emit = lambda kind, **facts: told.append((kind, facts))
     await session.submit(ask(text="secret"))
     ((event, facts),) = told
     assert (event, facts["rule"], facts["reason"]) == ("request.denied", "r", "no")

@@ -9,6 +9,7 @@ from types import ModuleType
 
 from docs.generators.pages import code, docstring, page
 from recgate import decisions, driver, errors, hookspecs, leases, model, providers, session, unlocking
+from recgate.policy import approving, narrowing
 from recgate.sansio import asks, frames, reader, relay
 from recgate.testing import contracts, playbook
 
@@ -60,6 +61,8 @@ checked at start, so that an object that lacks a method fails there and not in s
         introduction,
         "## Contracts",
         *_classes(providers),
+        *_classes(narrowing),
+        *_classes(approving),
         "## Between vaults\n\n" + docstring(unlocking),
         *_classes(unlocking),
         *_one(leases, "Lasting"),

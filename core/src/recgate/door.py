@@ -135,7 +135,8 @@ class Door:
         elif decision.effect is Effect.DENY:
             session.note_decision(request, decision)
         if decision.effect is not Effect.ALLOW:
-            raise AccessDenied(decision.reason or "denied", rule=decision.rule)
+            said = f"{decision.rule}: " * bool(decision.rule) + (decision.reason or "denied")
+            raise AccessDenied(f"{said} (recgate session {session.id})", rule=decision.rule)
         await self._borrow(session, settings)
 
     def _settled(

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from recgate.config import Configuration
     from recgate.gateway import Gateway
+    from recgate.policy.approving import Approver
     from recgate.providers import (
-        Approver,
         Authenticator,
         Catalog,
         Masker,

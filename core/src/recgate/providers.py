@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Advertising",
-    "Approver",
     "Authenticator",
     "Catalog",
     "Challenge",
@@ -378,20 +377,6 @@ class Policy(Protocol):
 
     def decide(self, request: PolicyRequest) -> Decision:
         """Allow, deny or hold. `ALLOW` is also the answer of a policy that has nothing to say."""
-        ...
-
-
-class Approver(Protocol):
-    """Asks people whether a held request may go on."""
-
-    async def ask(
-        self, request: PolicyRequest, rule: str, approvers: Sequence[str], within: float, of: int
-    ) -> Decision:
-        """Wait until `of` different people among `approvers` (`user:NAME`, `group:NAME`) have approved.
-
-        Gives an allow or a deny; anything else, an exception, or not enough of them `within` so many seconds is a deny.
-        What is approved is this request alone, its exact bytes. Cancelling withdraws the question.
-        """
         ...
 
 

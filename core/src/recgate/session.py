@@ -28,7 +28,8 @@ from recgate.sansio.relay import Relay
 
 if TYPE_CHECKING:
     from recgate.mask import Masking
-    from recgate.providers import Approver, Policy
+    from recgate.policy.approving import Approver
+    from recgate.providers import Policy
     from recgate.recording.recorder import Recorder
 
 __all__ = ["ORDINARY", "Counters", "Session", "Watcher"]
@@ -238,7 +239,7 @@ class Session:
                 session=self.id,
                 user=self.principal.name,
                 target=self.target.name,
-                kind=request.kind,
+                asks=request.kind,
                 request=self.requests,
                 rule=alert.rule,
                 reason=alert.reason,
@@ -292,7 +293,7 @@ class Session:
                 session=self.id,
                 user=self.principal.name,
                 target=self.target.name,
-                kind=request.kind,
+                asks=request.kind,
                 request=self.requests,
                 rule=decision.rule,
                 reason=decision.reason,
@@ -377,5 +378,5 @@ class Session:
         return self.denied
 
 
-def _nobody(event: str, **facts: object) -> None:
+def _nobody(kind: str, **facts: object) -> None:
     """Tell nobody: a session apart from a gateway has no audit trail."""

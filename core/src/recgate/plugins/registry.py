@@ -16,8 +16,8 @@ from recgate.hookspecs import PROJECT
 from recgate.plugins.discovery import Candidate, NotInstalled, discover, import_plugin
 from recgate.plugins.inspection import HOOKS, inspect_module
 from recgate.plugins.shapes import fault_in, is_catalog, is_search, is_store
+from recgate.policy.approving import Approver
 from recgate.providers import (
-    Approver,
     Authenticator,
     Catalog,
     Masker,

@@ -11,6 +11,7 @@ import click
 from pydantic import BaseModel
 
 from recgate import providers
+from recgate.policy.approving import Approver
 from recgate.providers import ProtocolProvider, Routes, ServiceProvider, SettingsModel
 
 __all__ = ["fault_in", "is_catalog", "is_search", "is_store"]
@@ -30,7 +31,7 @@ _SHAPES: Final[dict[str, tuple[type, ...]]] = {
     "recgate_stores": (providers.RecordingStore, providers.Catalog, providers.SearchIndex),
     "recgate_observers": (providers.Observer,),
     "recgate_ways": (providers.Way,),
-    "recgate_approvals": (providers.Approver,),
+    "recgate_approvals": (Approver,),
 }
 
 

@@ -12,8 +12,9 @@ import trio
 from recgate.decisions import Decision, Effect
 
 if TYPE_CHECKING:
+    from recgate.policy.approving import Approver
     from recgate.policy.effects import Hold
-    from recgate.providers import Approver, PolicyRequest
+    from recgate.providers import PolicyRequest
 
 __all__ = ["Question", "words", "waiting"]
 
