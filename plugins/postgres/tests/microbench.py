@@ -1,5 +1,8 @@
 """How many µs of Python a pgbench transaction costs in the relay and in the transcriber, without any I/O.
 
+`judged` is the relay when a policy asks of every request what it does: of texts that differ in their numbers
+(simple), and of a prepared statement.
+
     python -m plugins.postgres.tests.microbench
 
 Two reads a transaction, as on the wire: what the client sends in one, what the target answers in the other.
@@ -13,6 +16,7 @@ import time
 from collections.abc import Callable
 
 from recgate.model import ConnectionInfo, Credential, PasswordEvidence, Principal, Secret, TargetInfo
+from recgate.policy import acts_of
 from recgate.recording.frames import RecordedFrame
 from recgate.sansio.asks import NEED_DATA, LoggedIn, Login, Route, Routed
 from recgate.sansio.frames import CLIENT, UPSTREAM, Frame
@@ -75,8 +79,8 @@ def prepared(number: int) -> tuple[bytes, bytes]:
     return bind + describe + ends, b"2\0\0\0\4" + COLUMNS + ROW + DONE + READY
 
 
-def relayed(transaction: Callable[[int], tuple[bytes, bytes]]) -> float:
-    """Give µs a transaction in the relay, with every call that the pump makes."""
+def relayed(transaction: Callable[[int], tuple[bytes, bytes]], *, judged: bool = False) -> float:
+    """Give µs a transaction in the relay, with every call that the pump makes; `judged` asks for acts, too."""
     relay = opened()
     relay.receive_data(CLIENT, message(b"P", b"P0_1\0" + TEXT + b"$1;\0\0\0") + message(b"S", b""))
     drain(relay, CLIENT)
@@ -88,6 +92,8 @@ def relayed(transaction: Callable[[int], tuple[bytes, bytes]]) -> float:
     for asked, answered in data:
         receive(CLIENT, asked)
         while (frame := event(CLIENT)) is not NEED_DATA:
+            if judged and frame.request is not None:  # type: ignore[union-attr]
+                acts_of(frame.request)  # type: ignore[union-attr]
             send(frame)  # type: ignore[arg-type]
         take(UPSTREAM)
         take(CLIENT)
@@ -141,8 +147,11 @@ def main() -> None:
     """Print the table."""
     for name, transaction in (("simple", simple), ("prepared", prepared)):
         relay = min(relayed(transaction) for _ in range(5))
+        judged = min(relayed(transaction, judged=True) for _ in range(5))
         transcript = min(transcribed(transaction) for _ in range(3))
-        sys.stdout.write(f"{name:<9} relay {relay:5.2f} µs   transcriber {transcript:5.2f} µs\n")
+        sys.stdout.write(
+            f"{name:<9} relay {relay:5.2f} µs   judged {judged:5.2f} µs   transcriber {transcript:5.2f} µs\n"
+        )
     sys.stdout.write(f"rows      relay {min(rows() for _ in range(3)):5.0f} ns a row\n")
 
 

@@ -81,10 +81,14 @@ def _constant(arguments: list[Json], position: int) -> str | None:
     if position >= len(arguments):
         return None
     node = arguments[position]
-    if "NamedArgExpr" in node:
-        return None
-    while "TypeCast" in node:
+    while "TypeCast" in node and _as_written(node["TypeCast"]["typeName"]):
         node = node["TypeCast"]["arg"]
+    # Of arguments that are named, in any order, what stands here is another's: there is no constant then.
     found = node.get("A_Const", {}).get("sval")
-    # Arguments may be named, in any order: then what stands here is another's.
     return str(found.get("sval", "")) if found is not None else None
+
+
+def _as_written(type_name: Json) -> bool:
+    """Whether a cast leaves a text as it is: one to `varchar(8)` cuts it."""
+    names = [each.get("String", {}).get("sval") for each in type_name["names"]]
+    return names in (["text"], ["pg_catalog", "text"]) and not type_name.keys() & {"typmods", "arrayBounds"}

@@ -117,6 +117,9 @@ def _merge(reader: Reader, body: Json, around: Scope) -> Part:
             _written(clause.get("targetList", []), table, done)
             reader.walk(clause.get("values", []), scope, done)
         else:
+            # What no row of the source matches may be every row, whatever they were joined on.
+            matched = clause["matchKind"] == "MERGE_WHEN_MATCHED" and narrows(body["joinCondition"])
+            done.where = matched or narrows(clause.get("condition"))
             _assign(reader, clause.get("targetList", []), table, scope, done)
         part.merge(done)
     _returning(reader, body, table, scope, part)

@@ -205,8 +205,8 @@ def _do(reader: Reader, body: Json, scope: Scope) -> Part:
 def _set(reader: Reader, body: Json, scope: Scope) -> Part:
     kind: str = body["kind"]
     part = reader.open("RESET" if "RESET" in kind else "SET")
-    name: str = body.get("name", "all")
-    part.objects[f"setting {quoted(name.lower())}"] = None
+    name: str = body.get("name", "all").lower()
+    part.objects[f"setting {quoted(name)}"] = None
     if name in ("role", "session_authorization"):
         for each in body.get("args", ()):
             part.objects[f"role {each.get('A_Const', {}).get('sval', {}).get('sval', '')}"] = None
