@@ -23,6 +23,7 @@ import cbor2
 
 from recgate.decisions import ALLOW, Decision, Effect
 from recgate.errors import AccessDenied, RemoteProtocolError
+from recgate.mask import Masking
 from recgate.model import (
     ConnectionInfo,
     Credential,
@@ -155,6 +156,7 @@ class Gate:
         loopback: bool = True,
         decide: Callable[[Request], Decision] = lambda request: ALLOW,
         chunk: int = 0,
+        masking: Masking | None = None,
     ) -> None:
         assert isinstance(target.options, PostgresTarget)
         self.target, self.credential = target, credential
@@ -166,6 +168,7 @@ class Gate:
         self.certificate = certificate
         self.decide = decide
         self.chunk = chunk
+        self.masking = masking
         self.seen: list[Seen] = []
         self.live: list[PostgresRelay] = []
         self.cancelled = 0
@@ -409,7 +412,7 @@ class _Connection:
         self.wires[UPSTREAM] = _Wire(self.gate.dial())
         self.open.add(UPSTREAM)
         self.gate.live.append(self.relay)
-        return Routed(self.gate.target, self.gate.credential, SESSION)
+        return Routed(self.gate.target, self.gate.credential, SESSION, self.gate.masking)
 
     def _farewell(self, denied: Denied) -> None:
         self.over = True

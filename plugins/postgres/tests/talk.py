@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import cast
 
 from recgate.decisions import Decision
+from recgate.mask import Masking
 from recgate.model import ConnectionInfo, Credential, PasswordEvidence, Principal, Secret, TargetInfo
 from recgate.sansio.asks import (
     NEED_DATA,
@@ -117,7 +118,7 @@ def fresh(auth: str = "password", **connection: object) -> PostgresRelay:
     return PostgresRelay(PostgresListener.model_validate(listener), info, fixed)
 
 
-def answer(question: Ask, info: TargetInfo | None = None) -> Reply:
+def answer(question: Ask, info: TargetInfo | None = None, masking: Masking | None = None) -> Reply:
     """Answer as the core does when everything is allowed."""
     if isinstance(question, Login):
         assert isinstance(question.evidence, PasswordEvidence)
@@ -125,7 +126,7 @@ def answer(question: Ask, info: TargetInfo | None = None) -> Reply:
     if isinstance(question, StartTls):
         return TlsDone(question.alpn[0] if question.alpn else "")
     assert isinstance(question, Route)
-    return Routed(info or target(), Credential("app", Secret("secret")), SESSION)
+    return Routed(info or target(), Credential("app", Secret("secret")), SESSION, masking)
 
 
 def asked(relay: PostgresRelay) -> Ask:
@@ -139,7 +140,11 @@ class Talk:
     """An open session: `client` and `server` say bytes and give the frames that come of it, sent on."""
 
     def __init__(
-        self, relay: PostgresRelay | None = None, info: TargetInfo | None = None, **parameters: str
+        self,
+        relay: PostgresRelay | None = None,
+        info: TargetInfo | None = None,
+        masking: Masking | None = None,
+        **parameters: str,
     ) -> None:
         self.relay = relay or fresh()
         self.refuse: Callable[[str], Decision | None] = lambda text: None
@@ -151,7 +156,7 @@ class Talk:
         relay_ = self.relay
         relay_.receive_data(CLIENT, startup(0, **({"user": "prod-db"} | parameters)) + password())
         while isinstance(event := relay_.next_event(CLIENT), Login | Route):
-            relay_.answer(event, answer(event, info))
+            relay_.answer(event, answer(event, info, masking))
         self.server(AUTH_OK + KEY + READY)
         self.take()
 

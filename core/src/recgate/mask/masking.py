@@ -51,7 +51,7 @@ class Hit:
 class Masking:
     """The masks of one session, in configured order."""
 
-    __slots__ = ("_clock", "_hinting", "_maskers", "_names", "ascii")
+    __slots__ = ("_clock", "_hinting", "_maskers", "_names", "ascii", "nulls")
 
     def __init__(self, masks: Sequence[Mask], clock: Callable[[], float]) -> None:
         """`clock` gives seconds, for telling that a masker took too long."""
@@ -60,6 +60,8 @@ class Masking:
         self._hinting = [masker for _, masker in self._maskers if isinstance(masker, Hinting)]
         # Whether nothing but ASCII is looked for: then a value's encoding matters little.
         self.ascii = len(self._hinting) == len(self._maskers) and all(each.ascii for each in self._hinting)
+        # Whether a value that one of them finds something in becomes NULL, wherever it may.
+        self.nulls = any(mask.replacer.becomes is Becomes.NULL for mask in masks)
         self._names: dict[tuple[str, str], str] = {}
 
     def hints(self, data: bytes) -> Sequence[tuple[int, int]] | None:

@@ -5,11 +5,28 @@ from __future__ import annotations
 import codecs
 from typing import Final
 
-__all__ = ["DEFAULT", "codec", "decode"]
+__all__ = ["DEFAULT", "ascii_safe", "codec", "decode"]
 
 DEFAULT: Final = "utf-8"
 # SQL_ASCII means that the server does not know either; MULE_INTERNAL has no codec. Latin-1 shows every byte.
 FALLBACK: Final = "latin-1"
+
+# In these an ASCII byte may be the second half of another character; the server keeps none of them.
+_UNSAFE: Final = frozenset(
+    (
+        "BIG5",
+        "GB18030",
+        "GBK",
+        "JOHAB",
+        "SJIS",
+        "MSKANJI",
+        "SHIFTJIS",
+        "WIN932",
+        "WINDOWS932",
+        "SHIFT_JIS_2004",
+        "UHC",
+    )
+) | {"WIN936", "WINDOWS936", "WIN949", "WINDOWS949", "WIN950", "WINDOWS950", "MULE_INTERNAL"}
 
 _CODECS: Final = {
     "UTF8": "utf-8",
@@ -58,6 +75,14 @@ def codec(client_encoding: str) -> str:
         except LookupError:
             return FALLBACK
     return FALLBACK
+
+
+def ascii_safe(client_encoding: bytes, *, utf8: bool) -> bool:
+    """Whether every byte below 0x80 is the ASCII character in this encoding; with `utf8` nothing but UTF-8 will do."""
+    name = client_encoding.upper().replace(b"-", b"_").decode("ascii", "replace")
+    if name in ("UTF8", "UNICODE"):
+        return True
+    return not utf8 and name not in _UNSAFE
 
 
 def decode(data: bytes, encoding: str) -> str:

@@ -59,5 +59,6 @@ def recgate_protocols() -> Iterable[ProtocolProvider]:
             view="sql",
             client_line=_client_line,
             tunnel_line=_tunnel_line,
+            masks=True,
         )
     ]

@@ -10,6 +10,7 @@ from typing import Final
 
 from recgate.decisions import Decision
 from recgate.errors import AccessDenied, LocalProtocolError, RemoteProtocolError
+from recgate.mask.masking import Masking
 from recgate.model import ConnectionInfo, TargetInfo
 from recgate.sansio.asks import (
     NEED_DATA,
@@ -33,6 +34,7 @@ from recgate_postgres.cancel import CancelRelay, new_cancel_key
 from recgate_postgres.encodings import DEFAULT
 from recgate_postgres.entrance import Entrance
 from recgate_postgres.frontend import Frontend
+from recgate_postgres.masked import MASK, MaskedBackend
 from recgate_postgres.messages import error_response, message, notice_response
 from recgate_postgres.names import Names
 from recgate_postgres.options import PostgresListener, PostgresTarget
@@ -46,6 +48,7 @@ __all__ = ["PostgresRelay"]
 MAX_HELD: Final = 1024 * 1024  # bytes a client may send ahead of its session's start
 MAX_APPLICATION_NAME: Final = 63  # the server cuts there
 _BIND: Final = 0x42
+_RECORDED: Final = frozenset((ATTEMPT, MASK))  # kinds of frames that are for the recording alone
 INSUFFICIENT_PRIVILEGE: Final = "42501"
 
 # What a refusal by the core is called in SQLSTATE. A code that is an SQLSTATE already is used as it is.
@@ -75,6 +78,8 @@ class PostgresRelay:
         "_frontend",
         "_inside",
         "_login",
+        "_masked",
+        "_masking",
         "_outbox",
         "_own_key",
         "_session_id",
@@ -95,7 +100,9 @@ class PostgresRelay:
         self._entrance: Entrance | None = Entrance(listener, connection, self._outbox)
         self._login: TargetLogin | None = None
         self._frontend: Frontend | None = None
-        self._backend: Backend | None = None
+        self._backend: Backend | MaskedBackend | None = None
+        self._masking: Masking | None = None
+        self._masked: MaskedBackend | None = None  # the backend, where it must hear what goes to the target
         self._entropy = token_bytes
         self._worker = worker
         self._target: TargetInfo | None = None
@@ -167,7 +174,10 @@ class PostgresRelay:
         names, refusals = Names(), Refusals(self._entropy(16))
         names.waiting.append(None)  # the ReadyForQuery that ends the start-up
         refusals.replication = startup.replication
-        self._backend = Backend(names, refusals)
+        walk = Backend(names, refusals)
+        self._backend = walk
+        if self._masking is not None:
+            self._backend = self._masked = MaskedBackend(walk, self._masking, self._session_id)
         rest = login.reader.take_all()
         if rest:
             self._backend.receive(rest)
@@ -184,7 +194,7 @@ class PostgresRelay:
             self._open(backend)
         return event
 
-    def _open(self, backend: Backend) -> None:
+    def _open(self, backend: Backend | MaskedBackend) -> None:
         entrance, target = self._entrance, self._target
         assert entrance is not None
         assert target is not None
@@ -224,6 +234,7 @@ class PostgresRelay:
 
     def _routed(self, routed: Routed) -> None:
         self._target = routed.target
+        self._masking = routed.masking
         self._session_id = routed.session_id
         try:
             parameters = self._parameters(routed)
@@ -261,13 +272,17 @@ class PostgresRelay:
         """Let a recorded frame go on."""
         side = frame.side
         if side is CLIENT:
+            if self._masked is not None:
+                self._masked.asked(frame.data)
             self._outbox.upstream.append(frame.data)
         elif side is UPSTREAM:
             self._outbox.client.append(frame.data)
             self._inside = self._backend is not None and self._backend.skip > 0
-        elif frame.kind == ATTEMPT:
-            return  # for the recording alone
+        elif frame.kind in _RECORDED:
+            return
         elif frame.to is UPSTREAM:
+            if self._masked is not None:
+                self._masked.asked(frame.data)
             self._outbox.upstream.append(frame.data)
         else:
             self._outbox.client.append(frame.data)

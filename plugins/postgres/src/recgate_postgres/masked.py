@@ -1,0 +1,279 @@
+"""What the target says to a client that may not see all of it: whole messages only, masked before anything has them.
+
+The usual half (`backend`) walks over what comes and keeps its books; this one stands in front of it, hands it whole
+messages, and masks what it gives out. So what is recorded is what is sent, and a value that is split over reads is
+looked at when it is whole. A masker's doubt ends that result with an error, and the session goes on behind it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+import cbor2
+
+from recgate.errors import RemoteProtocolError
+from recgate.mask.masking import MaskFailed, Masking
+from recgate.sansio.asks import NEED_DATA, NeedData, PeerClosed
+from recgate.sansio.frames import CLIENT, GATEWAY, UPSTREAM, Frame
+from recgate_postgres.backend import KIND, MAX_SIGNED, Backend
+from recgate_postgres.encodings import ascii_safe
+from recgate_postgres.maskmessages import Messages
+from recgate_postgres.maskvalues import Found
+from recgate_postgres.messages import HEADER, error_response, message
+from recgate_postgres.names import Names
+from recgate_postgres.refusals import Refusals, error_text
+from recgate_postgres.shapes import Shapes
+
+__all__ = ["MASK", "MAX_LOOKED", "MaskedBackend"]
+
+MASK: Final = "mask"  # the kind of a frame that says what was masked, which goes nowhere
+MAX_LOOKED: Final = (
+    16 * 1024 * 1024
+)  # bytes of one message that is held until it is whole; a longer row is withheld
+SYSTEM_ERROR: Final = "58000"
+
+_ROW, _COPIED, _ERROR, _READY, _COPY_IN, _COPY_BOTH, _STATUS = b"DdEZGWS"
+# What passes while a result is withheld: what is no part of it, and its end.
+_PASSES: Final = frozenset(b"ZNAS")
+
+
+class MaskedBackend:
+    """The target's half of an open session with masks; reads go in by `receive`, frames come out of `event`."""
+
+    __slots__ = (
+        "_buffer",
+        "_drop",
+        "_eof",
+        "_inner",
+        "_messages",
+        "_need",
+        "_out",
+        "_session_id",
+        "_shapes",
+        "_withholding",
+        "masking",
+    )
+
+    def __init__(self, inner: Backend, masking: Masking, session_id: str) -> None:
+        self.masking = masking
+        self._inner = inner
+        self._session_id = session_id
+        self._shapes = Shapes()
+        self._messages = Messages(masking, self._shapes)
+        self._buffer: bytes | bytearray = b""
+        self._need = 5  # bytes without which nothing whole can be there
+        self._drop = 0  # bytes to come of a message that is withheld for its length
+        self._out: deque[Frame] = deque()
+        self._withholding = False  # the rest of a result, up to its ReadyForQuery
+        self._eof = False
+
+    # -- what relays ask of a backend ------------------------------------------------------------------------------
+
+    @property
+    def names(self) -> Names:
+        """The books about names, shared with the client's half."""
+        return self._inner.names
+
+    @property
+    def refusals(self) -> Refusals:
+        """The refusals that the target has yet to answer."""
+        return self._inner.refusals
+
+    @property
+    def starting(self) -> bool:
+        """Whether the first ReadyForQuery is still to come."""
+        return self._inner.starting
+
+    @property
+    def key(self) -> bytes:
+        """What cancels the target's work."""
+        return self._inner.key
+
+    @property
+    def closed(self) -> bool:
+        """Whether the target is gone, and everything before that has been given out."""
+        return self._inner.closed and not self._out
+
+    @property
+    def skip(self) -> int:
+        """Bytes to come of a message that has gone out in part: none, ever."""
+        return 0
+
+    def asked(self, data: bytes) -> None:
+        """Hear what goes to the target."""
+        self._shapes.asked(data)
+
+    def receive(self, data: bytes) -> None:
+        """Buffer a read; `b""` is EOF."""
+        if not data:
+            self._eof = True
+            return
+        if self._drop:
+            gone = min(self._drop, len(data))
+            self._drop -= gone
+            data = data[gone:]
+            if not data:
+                return
+        buffer = self._buffer
+        if not buffer:
+            self._buffer = data
+        else:
+            if isinstance(buffer, bytes):
+                buffer = self._buffer = bytearray(buffer)
+            buffer += data
+
+    def event(self) -> Frame | PeerClosed | NeedData:
+        """Give the next frame. Raises `RemoteProtocolError`."""
+        while not self._out:
+            if len(self._buffer) >= self._need:
+                self._take()
+            elif self._eof and not self._inner.closed:
+                self._buffer = b""  # what is cut off is nobody's to see
+                self._inner.receive(b"")
+                return self._inner.event()
+            else:
+                return NEED_DATA
+        frame = self._out.popleft()
+        frame.last = not self._out and not self._eof and len(self._buffer) < self._need
+        return frame
+
+    # -- whole messages ----------------------------------------------------------------------------------------------
+
+    def _take(self) -> None:
+        """Hand on the messages that are here in whole; keep the rest, or give it up where it is too long to keep."""
+        header = HEADER
+        buffer = self._buffer = bytes(self._buffer)
+        position, end, length = 0, len(buffer), 0
+        last = end - 5
+        while position <= last:
+            _, length = header(buffer, position)
+            position += 1 + length
+            if length < 4:
+                raise RemoteProtocolError("invalid message length from the target", hint="08P01")
+        if position > end:
+            position -= 1 + length
+            if length > MAX_SIGNED:
+                raise RemoteProtocolError("invalid message length from the target", hint="08P01")
+        rest = self._buffer = buffer[position:]
+        self._need = 1 + HEADER(rest, 0)[1] if len(rest) >= 5 else 5
+        if position:
+            self._inner.receive(buffer[:position] if rest else buffer)
+            self._pass_on()
+        if self._need - 1 > MAX_LOOKED:
+            self._give_up(rest)
+
+    def _give_up(self, rest: bytes) -> None:
+        """Withhold a message that is longer than what may be held."""
+        if rest[0] not in (_ROW, _COPIED):
+            raise RemoteProtocolError("a message from the target is too long to be masked", hint="54000")
+        self._drop = self._need - len(rest)
+        self._buffer = b""
+        self._need = 5
+        self._withhold(f"a row of {len(rest) + self._drop} bytes is too long to be masked")
+
+    def _pass_on(self) -> None:
+        inner = self._inner
+        while isinstance(event := inner.event(), Frame):
+            if event.side is UPSTREAM:
+                self._masked(event.data)
+            elif not self._withholding:
+                self._shapes.answered(
+                    _ERROR, b"", inner.names.codec
+                )  # a refusal of ours, in the target's place
+                self._out.append(event)
+
+    def _masked(self, data: bytes) -> None:
+        """Give out a read of whole messages, masked; stop at what no masker vouches for."""
+        found: Found = Found()
+        messages = self._messages
+        parts: list[bytes] = []
+        kept = 0  # offset up to which `parts` say what goes on
+        try:
+            messages.begin(data)
+        except MaskFailed as exc:
+            self._withhold(str(exc))
+        header = HEADER
+        position, end = 0, len(data)
+        while position < end:
+            kind, length = header(data, position)
+            after = position + 1 + length
+            plain = kind in (_ROW, _COPIED)
+            if plain and not self._withholding and not messages.touched(position, after):
+                position = after
+                continue
+            new: bytes | None = None
+            try:
+                if plain:
+                    new = b"" if self._withholding else messages.masked(kind, data, position, after, found)
+                else:
+                    new = self._other(kind, data, position, after, found)
+            except MaskFailed as exc:
+                parts.append(data[kept:position])
+                kept = after
+                self._flush(parts, found)
+                self._withhold(str(exc))
+                self._note(kind, data[position + 5 : after])
+                new = None if kind == _READY else b""
+            if new is not None:
+                parts += data[kept:position], new
+                kept = after
+            position = after
+        if kept == 0 and not parts:
+            self._out.append(Frame(UPSTREAM, KIND, data))
+            self._flush([], found)
+            return
+        parts.append(data[kept:])
+        self._flush(parts, found)
+
+    def _other(self, kind: int, data: bytes, position: int, after: int, found: Found) -> bytes | None:
+        """Handle what is no row: None where it goes on as it is."""
+        if kind == _COPY_BOTH:
+            raise RemoteProtocolError("a replication stream cannot be masked", hint="0A000")
+        new: bytes | None = None
+        if kind in Messages.TEXTS and self._messages.touched(position, after):
+            new = self._messages.masked(kind, data, position, after, found)
+        body = data[position + 5 : after] if new is None else new[5:]
+        self._note(kind, body)
+        if kind == _STATUS:
+            self._check_encoding(body)
+        if self._withholding:
+            if kind == _COPY_IN:
+                # Nobody will send what the target waits for: the client believes that all this has failed.
+                gone = message(b"f", b"the result before it was withheld\0")
+                self._out.append(Frame(GATEWAY, "F", gone, 0, None, UPSTREAM))
+            if kind == _READY:
+                self._withholding = False
+            elif kind not in _PASSES:
+                return b""
+        return new
+
+    def _note(self, kind: int, body: bytes) -> None:
+        self._shapes.answered(kind, body, self._inner.names.codec)
+
+    def _check_encoding(self, body: bytes) -> None:
+        name, _, value = body.rstrip(b"\0").partition(b"\0")
+        if name == b"client_encoding" and not ascii_safe(value, utf8=not self.masking.ascii):
+            said = value.decode("ascii", "replace")
+            raise RemoteProtocolError(
+                f"masks cannot look into client_encoding {said}: set it to UTF8", hint="0A000"
+            )
+
+    def _flush(self, parts: list[bytes], found: Found) -> None:
+        data = b"".join(parts)
+        parts.clear()
+        if data:
+            self._out.append(Frame(UPSTREAM, KIND, data))
+        for (rule, place), count in found.items():
+            body = cbor2.dumps({"rule": rule, "place": place, "count": count})
+            self._out.append(Frame(GATEWAY, MASK, body))
+        found.clear()
+
+    def _withhold(self, reason: str) -> None:
+        """End the result that comes with an error; what is left of it goes nowhere."""
+        if self._withholding:
+            return
+        self._withholding = True
+        text = error_text(f"{reason}; the rest of this result is withheld", "", self._session_id)
+        words = error_response(SYSTEM_ERROR, text, encoding=self._inner.names.codec)
+        self._out.append(Frame(GATEWAY, KIND, words, 0, None, CLIENT))

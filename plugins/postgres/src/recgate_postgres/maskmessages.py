@@ -1,0 +1,172 @@
+"""One message of the target's, taken apart where something in it may have to be masked, and put together again."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Final
+
+from recgate.errors import RemoteProtocolError
+from recgate.mask.masking import MaskFailed, Masking
+from recgate_postgres.maskcopy import BinaryCopy
+from recgate_postgres.maskvalues import Found, decodes, masked_copy, masked_text, masked_value
+from recgate_postgres.messages import message
+from recgate_postgres.rows import Column
+from recgate_postgres.shapes import Shapes
+
+__all__ = ["Messages"]
+
+_LENGTH: Final = struct.Struct("!i")
+_COLUMN_REST: Final = 18  # bytes of a column in a RowDescription behind its name
+_ROW, _COPIED, _ERROR, _NOTICE, _NOTIFY, _STATUS, _COLUMNS, _CALLED = b"DdENASTV"
+# Fields of a report that are words of the protocol and never of a value (55.8).
+_FIXED: Final = frozenset(b"SVCPpFLR")
+_UNKNOWN: Final = Column("?", 0)
+Place = tuple[int, int]
+
+
+class Messages:
+    """Masks messages of one read after the other: `begin` with the read, then ask in order."""
+
+    __slots__ = ("_at", "_binary", "_columns", "_every", "_looks", "_masking", "_places", "_shapes")
+
+    TEXTS: Final = frozenset((_ERROR, _NOTICE, _NOTIFY, _STATUS, _COLUMNS, _CALLED))
+
+    def __init__(self, masking: Masking, shapes: Shapes) -> None:
+        self._masking = masking
+        self._shapes = shapes
+        self._places: Sequence[Place] = ()
+        self._at = 0  # the first place that is not behind us
+        self._every = False  # every value must be looked at
+        self._columns: tuple[Column, ...] | None = None  # which `_looks` is about
+        self._looks = False
+        self._binary = BinaryCopy(masking)
+
+    def begin(self, data: bytes) -> None:
+        """Look through a read at once. Raises `MaskFailed`, after which every value is looked at."""
+        self._at = 0
+        self._places = ()
+        self._every = True
+        places = self._masking.hints(data)
+        if places is not None:
+            self._places = places
+            # What `bytea` shows in hexadecimal shows nothing to a pattern.
+            self._every = b"\\x" in data
+
+    def touched(self, start: int, end: int) -> bool:
+        """Whether a message must be taken apart."""
+        shapes = self._shapes
+        if self._every or shapes.copies == "binary" or shapes.unknown_binary:
+            return True
+        columns = shapes.current
+        if columns is not None:
+            if columns is not self._columns:
+                self._columns = columns
+                self._looks = any(map(decodes, columns))
+            if self._looks:
+                return True
+        places, at = self._places, self._at
+        while at < len(places) and places[at][1] <= start:
+            at += 1
+        self._at = at
+        return at < len(places) and places[at][0] < end
+
+    def masked(self, kind: int, data: bytes, start: int, end: int, found: Found) -> bytes | None:
+        """Give what goes on in the place of a message, header and all, or None where it stays as it is.
+
+        Raises:
+            MaskFailed: nobody vouches for it.
+            RemoteProtocolError: it is not what the protocol says.
+        """
+        body = data[start + 5 : end]
+        if kind == _ROW:
+            new = self._row(body, start + 5, found)
+        elif kind == _COPIED:
+            if self._shapes.copies == "binary":
+                new = self._binary.masked(body, found)
+            else:
+                new = masked_copy(self._masking, body, found)
+        elif kind in (_ERROR, _NOTICE):
+            new = self._report(body, "error" if kind == _ERROR else "notice", found)
+        elif kind == _NOTIFY:
+            words = b"\0".join(
+                masked_text(self._masking, each, "notification", found) for each in body[4:].split(b"\0")
+            )
+            new = body[:4] + words
+        elif kind == _STATUS:
+            name, nul, value = body.partition(b"\0")
+            new = name + nul + masked_text(self._masking, value.rstrip(b"\0"), "parameter", found) + b"\0"
+        elif kind == _COLUMNS:
+            new = self._names(body, found)
+        else:
+            new = body[:4] + masked_text(self._masking, body[4:], "function", found)
+            new = (len(new) - 4).to_bytes(4) + new[4:] if body[:4] != b"\xff\xff\xff\xff" else body
+        return None if new == body else message(data[start : start + 1], new)
+
+    def _row(self, body: bytes, offset: int, found: Found) -> bytes:
+        """Take a DataRow apart (55.7). `offset` is where its body stands in the read."""
+        columns = self._shapes.current
+        if len(body) < 2:
+            raise RemoteProtocolError("invalid DataRow from the target", hint="08P01")
+        count = int.from_bytes(body[:2])
+        if columns is not None and len(columns) != count:
+            raise RemoteProtocolError("a DataRow of another shape than was described", hint="08P01")
+        if columns is None and self._shapes.unknown_binary:
+            raise MaskFailed("rows that nobody has described cannot be masked: send Describe")
+        parts: list[bytes] = [body[:2]]
+        position, end, every = 2, len(body), self._every
+        changed = False
+        for n in range(count):
+            if position + 4 > end:
+                raise RemoteProtocolError("invalid DataRow from the target", hint="08P01")
+            (length,) = _LENGTH.unpack_from(body, position)
+            stop = position + 4 + max(length, 0)
+            if length < -1 or stop > end:
+                raise RemoteProtocolError("invalid DataRow from the target", hint="08P01")
+            column = columns[n] if columns is not None else _UNKNOWN
+            if length > 0 and (every or decodes(column) or self._hit(offset + position, offset + stop)):
+                value = body[position + 4 : stop]
+                new = masked_value(self._masking, value, column, found)
+                if new is not value:
+                    changed = True
+                    parts.append(b"\xff\xff\xff\xff" if new is None else len(new).to_bytes(4) + new)
+                    position = stop
+                    continue
+            parts.append(body[position:stop])
+            position = stop
+        if position != end:
+            raise RemoteProtocolError("invalid DataRow from the target", hint="08P01")
+        return b"".join(parts) if changed else body
+
+    def _hit(self, start: int, end: int) -> bool:
+        """Whether a part of the message that was asked about last touches a place."""
+        places = self._places
+        for at in range(self._at, len(places)):
+            begin, stop = places[at]
+            if begin >= end:
+                return False
+            if stop > start:
+                return True
+        return False
+
+    def _report(self, body: bytes, place: str, found: Found) -> bytes:
+        fields = [
+            each
+            if not each or each[0] in _FIXED
+            else each[:1] + masked_text(self._masking, each[1:], place, found)
+            for each in body.split(b"\0")
+        ]
+        return b"\0".join(fields)
+
+    def _names(self, body: bytes, found: Found) -> bytes:
+        """Mask the names of columns: SQL can make them of values."""
+        parts = [body[:2]]
+        position = 2
+        while position < len(body):
+            stop = body.find(0, position)
+            after = stop + 1 + _COLUMN_REST
+            if stop < 0 or after > len(body):
+                raise RemoteProtocolError("invalid RowDescription from the target", hint="08P01")
+            parts += masked_text(self._masking, body[position:stop], "column name", found), body[stop:after]
+            position = after
+        return b"".join(parts)
