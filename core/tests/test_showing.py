@@ -68,6 +68,9 @@ def test_commands_files_and_decisions():
     assert shown(
         "decision", {"effect": "deny", "kind": "x", "request": "sql", "rule": "r", "reason": "no"}
     ).endswith("decision  deny sql\n            r: no")
+    assert shown("mask", {"rule": "pii.email", "place": "mail", "count": 3}).endswith(
+        "mask      pii.email \N{MULTIPLICATION SIGN}3  in mail"
+    )
     assert shown("resize", {"cols": 80, "title": "a b"}).endswith('resize    cols=80  title="a b"')
 
 
@@ -194,7 +197,7 @@ KEYS = st.sampled_from(
     ["text", "binds", "rows", "columns", "error", "command", "exit", "path", "sha256", "effect"]
 )
 KINDS = st.sampled_from(
-    ["sql", "rows", "shell", "file", "key", "screen", "decision", "held", "opened", "x\x1b"]
+    ["sql", "rows", "shell", "file", "key", "screen", "decision", "held", "mask", "opened", "x\x1b"]
 )
 
 

@@ -87,7 +87,7 @@ def test_psycopg_cursors_and_returning(opened):
 @pytest.mark.parametrize("form", ["text", "csv", "binary"])
 def test_copy_out(opened, form):
     with psycopg.connect(dsn(opened), autocommit=True) as connection, connection.cursor() as cursor:
-        with cursor.copy(f"{COPIED} (format {form})") as copy:
+        with cursor.copy(f"{COPIED} (format {form})".encode()) as copy:
             data = b"".join(copy)
     assert data.count(b"*************.org") == 3
     assert EMAIL.encode() not in data
@@ -144,7 +144,7 @@ def test_psql_shows_masked_names_and_values(opened):
     assert leaks(opened) == b""
 
 
-async def _asyncpg(port: int) -> list[object]:
+async def _asyncpg(port: int) -> list[tuple[object, ...]]:
     connection = await asyncpg.connect(
         host="127.0.0.1", port=port, user="prod-db", password=TOKEN, ssl=False, database="prod-db"
     )

@@ -244,6 +244,13 @@ def _decision(body: dict[str, object]) -> tuple[str, Sequence[str]]:
     return f"{head}  {text}".strip(), [said] if said else []
 
 
+def _mask(body: dict[str, object]) -> tuple[str, Sequence[str]]:
+    count = body.get("count")
+    times = f" \N{MULTIPLICATION SIGN}{count}" if isinstance(count, int) else ""
+    place = f"  in {body['place']}" if body.get("place") else ""
+    return f"{body.get('rule', '')}{times}{place}", ()
+
+
 def _opened(body: dict[str, object]) -> tuple[str, Sequence[str]]:
     who = f"{body.get('user', '')} to {body.get('target', '')} from {body.get('source', '')}"
     return who, [_words({key: body[key] for key in OPENED if body.get(key)})]
@@ -283,6 +290,7 @@ _SHAPES: Final[dict[str, Shape]] = {
     "screen": _typed,
     "decision": _decision,
     "held": _decision,
+    "mask": _mask,
     "opened": _opened,
     "closed": _closed,
 }
