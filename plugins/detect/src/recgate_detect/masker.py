@@ -20,7 +20,7 @@ _GROWING: Final = re.compile(rb"(?:[^\x00-\x20\x7f]|(?<=[0-9]) (?=[0-9]|\Z)){1,2
 class ContentMasker:
     """Implements `recgate.providers.Masker` and `Hinting` for one mask."""
 
-    __slots__ = ("_located", "_rules", "_set", "_union", "ascii", "name")
+    __slots__ = ("_hint", "_rules", "_set", "ascii", "name")
 
     def __init__(self, name: str, rules: Sequence[Rule]) -> None:
         """Compile. Raises `BadPattern` for a pattern that RE2 does not take, or that is too large."""
@@ -28,22 +28,14 @@ class ContentMasker:
         self.ascii = all(rule.ascii for rule in rules)
         self._rules = [(rule, compiled(rule.pattern)) for rule in rules]
         self._set = pattern_set([rule.hint for rule in rules])
-        self._located: dict[tuple[int, ...], Pattern] = {}
+        self._hint = compiled("|".join(f"(?:{rule.hint})" for rule in rules))
 
     def hints(self, data: bytes) -> Sequence[tuple[int, int]]:
         """Give where values may be, more often than there are any; every one touches one of them.
 
-        `data` may be anything around values, protocol bytes included. Without a hit this is one pass.
+        `data` may be anything around values, protocol bytes included. It is one pass, hits or not.
         """
-        hit = self._set.Match(data)
-        if not hit:
-            return ()
-        wanted = tuple(sorted(hit))
-        finder = self._located.get(wanted)
-        if finder is None:
-            finder = compiled("|".join(f"(?:{self._rules[n][0].hint})" for n in wanted))
-            self._located[wanted] = finder
-        return [found.span() for found in finder.finditer(data)]
+        return [found.span() for found in self._hint.finditer(data)]
 
     def spans(self, data: bytes, *, final: bool) -> Iterable[tuple[int, int, str]]:
         """Give the spans in one value, in the order of the rules; they may overlap.

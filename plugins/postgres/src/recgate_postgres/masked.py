@@ -7,6 +7,7 @@ looked at when it is whole. A masker's doubt ends that result with an error, and
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import deque
 from typing import Final
 
@@ -17,6 +18,7 @@ from recgate.mask.masking import MaskFailed, Masking
 from recgate.sansio.asks import NEED_DATA, NeedData, PeerClosed
 from recgate.sansio.frames import CLIENT, GATEWAY, UPSTREAM, Frame
 from recgate_postgres.backend import KIND, MAX_SIGNED, Backend
+from recgate_postgres.cutting import ROWS
 from recgate_postgres.encodings import ascii_safe
 from recgate_postgres.maskmessages import Messages
 from recgate_postgres.maskvalues import Found
@@ -33,7 +35,8 @@ MAX_LOOKED: Final = (
 )  # bytes of one message that is held until it is whole; a longer row is withheld
 SYSTEM_ERROR: Final = "58000"
 
-_ROW, _COPIED, _ERROR, _READY, _COPY_IN, _COPY_BOTH, _STATUS = b"DdEZGWS"
+_ERROR, _READY, _COPY_IN, _COPY_BOTH, _STATUS = b"EZGWS"
+_Cut = tuple[list[int], list[int]]
 # What passes while a result is withheld: what is no part of it, and its end.
 _PASSES: Final = frozenset(b"ZNAS")
 
@@ -142,89 +145,88 @@ class MaskedBackend:
 
     def _take(self) -> None:
         """Hand on the messages that are here in whole; keep the rest, or give it up where it is too long to keep."""
-        header = HEADER
         buffer = self._buffer = bytes(self._buffer)
-        position, end, length = 0, len(buffer), 0
-        last = end - 5
-        while position <= last:
-            _, length = header(buffer, position)
-            position += 1 + length
-            if length < 4:
-                raise RemoteProtocolError("invalid message length from the target", hint="08P01")
-        if position > end:
-            position -= 1 + length
-            if length > MAX_SIGNED:
-                raise RemoteProtocolError("invalid message length from the target", hint="08P01")
+        cut = _cut(buffer)
+        position = cut[0][-1]
         rest = self._buffer = buffer[position:]
         self._need = 1 + HEADER(rest, 0)[1] if len(rest) >= 5 else 5
         if position:
             self._inner.receive(buffer[:position] if rest else buffer)
-            self._pass_on()
+            self._pass_on(cut)
         if self._need - 1 > MAX_LOOKED:
             self._give_up(rest)
 
     def _give_up(self, rest: bytes) -> None:
         """Withhold a message that is longer than what may be held."""
-        if rest[0] not in (_ROW, _COPIED):
+        if rest[0] not in ROWS:
             raise RemoteProtocolError("a message from the target is too long to be masked", hint="54000")
         self._drop = self._need - len(rest)
         self._buffer = b""
         self._need = 5
         self._withhold(f"a row of {len(rest) + self._drop} bytes is too long to be masked")
 
-    def _pass_on(self) -> None:
+    def _pass_on(self, cut: _Cut) -> None:
         inner = self._inner
         while isinstance(event := inner.event(), Frame):
             if event.side is UPSTREAM:
-                self._masked(event.data)
+                data = event.data
+                self._masked(data, cut if len(data) == cut[0][-1] else _cut(data))
             elif not self._withholding:
-                self._shapes.answered(
-                    _ERROR, b"", inner.names.codec
-                )  # a refusal of ours, in the target's place
+                # A refusal of ours, in the place of the target's error.
+                self._shapes.answered(_ERROR, b"", inner.names.codec)
                 self._out.append(event)
 
-    def _masked(self, data: bytes) -> None:
+    def _masked(self, data: bytes, cut: _Cut) -> None:
         """Give out a read of whole messages, masked; stop at what no masker vouches for."""
         found: Found = Found()
-        messages = self._messages
         parts: list[bytes] = []
         kept = 0  # offset up to which `parts` say what goes on
         try:
-            messages.begin(data)
+            self._messages.begin(data)
         except MaskFailed as exc:
             self._withhold(str(exc))
-        header = HEADER
-        position, end = 0, len(data)
-        while position < end:
-            kind, length = header(data, position)
-            after = position + 1 + length
-            plain = kind in (_ROW, _COPIED)
-            if plain and not self._withholding and not messages.touched(position, after):
-                position = after
-                continue
-            new: bytes | None = None
+        starts, others = cut
+        at, end = 0, len(starts) - 1
+        while (at := self._next(starts, others, at)) < end:
+            position, after = starts[at], starts[at + 1]
+            kind = data[position]
+            at += 1
             try:
-                if plain:
-                    new = b"" if self._withholding else messages.masked(kind, data, position, after, found)
-                else:
-                    new = self._other(kind, data, position, after, found)
+                new = self._message(kind, data, position, after, found)
             except MaskFailed as exc:
                 parts.append(data[kept:position])
                 kept = after
                 self._flush(parts, found)
                 self._withhold(str(exc))
                 self._note(kind, data[position + 5 : after])
-                new = None if kind == _READY else b""
+                continue
             if new is not None:
                 parts += data[kept:position], new
                 kept = after
-            position = after
-        if kept == 0 and not parts:
-            self._out.append(Frame(UPSTREAM, KIND, data))
-            self._flush([], found)
-            return
-        parts.append(data[kept:])
+        if kept:
+            parts.append(data[kept:])
+        else:
+            parts = [data]
         self._flush(parts, found)
+
+    def _next(self, starts: list[int], others: list[int], at: int) -> int:
+        """Give the number of the next message that must be looked at, from the `at`th on."""
+        other = others[bisect_left(others, at)]
+        if at == other or self._withholding:
+            return at
+        calm = self._messages.calm(starts[at])
+        return max(at, bisect_right(starts, calm, at, other + 1) - 1) if calm else at
+
+    def _message(self, kind: int, data: bytes, position: int, after: int, found: Found) -> bytes | None:
+        """Give what goes on in the place of a message, None where it stays as it is. Raises `MaskFailed`."""
+        if kind not in ROWS:
+            return self._other(kind, data, position, after, found)
+        if self._withholding:
+            return b""
+        messages = self._messages
+        return (
+            messages.masked(kind, data, position, after, found) if messages.touched(position, after) else None
+        )
 
     def _other(self, kind: int, data: bytes, position: int, after: int, found: Found) -> bytes | None:
         """Handle what is no row: None where it goes on as it is."""
@@ -277,3 +279,33 @@ class MaskedBackend:
         text = error_text(f"{reason}; the rest of this result is withheld", "", self._session_id)
         words = error_response(SYSTEM_ERROR, text, encoding=self._inner.names.codec)
         self._out.append(Frame(GATEWAY, KIND, words, 0, None, CLIENT))
+
+
+def _cut(data: bytes) -> _Cut:
+    """Give where each whole message begins, and where the last one ends; and the numbers of those that are no rows.
+
+    The end counts among these, so that there is always one more.
+    """
+    header = HEADER
+    starts: list[int] = []
+    others: list[int] = []
+    begins = starts.append
+    position, end, length = 0, len(data), 0
+    last = end - 5
+    while position <= last:
+        kind, length = header(data, position)
+        begins(position)
+        position += 1 + length
+        if kind not in ROWS:
+            others.append(len(starts) - 1)
+        if length < 4:
+            raise RemoteProtocolError("invalid message length from the target", hint="08P01")
+    if position > end:
+        position = starts.pop()
+        if length > MAX_SIGNED:
+            raise RemoteProtocolError("invalid message length from the target", hint="08P01")
+        if others and others[-1] == len(starts):
+            others.pop()
+    begins(position)
+    others.append(len(starts) - 1)
+    return starts, others

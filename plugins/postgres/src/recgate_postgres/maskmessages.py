@@ -22,6 +22,7 @@ _ROW, _COPIED, _ERROR, _NOTICE, _NOTIFY, _STATUS, _COLUMNS, _CALLED = b"DdENASTV
 # Fields of a report that are words of the protocol and never of a value (55.8).
 _FIXED: Final = frozenset(b"SVCPpFLR")
 _UNKNOWN: Final = Column("?", 0)
+_FAR: Final = 1 << 62
 Place = tuple[int, int]
 
 
@@ -53,18 +54,32 @@ class Messages:
             # What `bytea` shows in hexadecimal shows nothing to a pattern.
             self._every = b"\\x" in data
 
+    def calm(self, position: int) -> int:
+        """Give the offset up to which rows that begin at `position` or behind it go on as they are; 0 for none."""
+        shapes = self._shapes
+        if self._every or shapes.copies == "binary" or shapes.unknown_binary or self._look():
+            return 0
+        places, at = self._places, self._at
+        while at < len(places) and places[at][1] <= position:
+            at += 1
+        self._at = at
+        return places[at][0] if at < len(places) else _FAR
+
+    def _look(self) -> bool:
+        """Whether a column of the rows that come now must be read value by value."""
+        columns = self._shapes.current
+        if columns is None:
+            return False
+        if columns is not self._columns:
+            self._columns = columns
+            self._looks = any(map(decodes, columns))
+        return self._looks
+
     def touched(self, start: int, end: int) -> bool:
         """Whether a message must be taken apart."""
         shapes = self._shapes
-        if self._every or shapes.copies == "binary" or shapes.unknown_binary:
+        if self._every or shapes.copies == "binary" or shapes.unknown_binary or self._look():
             return True
-        columns = shapes.current
-        if columns is not None:
-            if columns is not self._columns:
-                self._columns = columns
-                self._looks = any(map(decodes, columns))
-            if self._looks:
-                return True
         places, at = self._places, self._at
         while at < len(places) and places[at][1] <= start:
             at += 1

@@ -77,7 +77,7 @@ class Shapes:
     def asked(self, data: bytes) -> None:
         """Take what is sent to the target, however it is cut."""
         ops = self._ops
-        for code, length, body in self._client.cut(data):
+        for code, length, body, _ in self._client.cut(data):
             if code == _BIND:
                 portal, _, rest = body.partition(b"\0")
                 name, _, rest = rest.partition(b"\0")
