@@ -10,8 +10,8 @@ import pytest
 import trio
 import trio.testing
 
-from recgate.readiness import Readiness
-from recgate.wire import MAX_READ, Wire
+from recgate.readiness import MAX_LATER, Later, Readiness
+from recgate.wire import MAX_READ, SMALL, Wire
 
 
 @asynccontextmanager
@@ -151,5 +151,141 @@ async def test_a_busy_wire_leaves_others_their_turn() -> None:
                 nursery.start_soon(other)
                 await readiness.read(wire, busy)
     assert len(set(seen)) > 2
+    theirs.close()
+    wire.close()
+
+
+async def test_what_is_left_for_later_comes_after_everything_ready_was_read() -> None:
+    done: list[str] = []
+
+    def step(name: str):
+        def send() -> object:
+            done.append(f"send {name}")
+            return None
+
+        later = Later(send)
+
+        def read(data: bytes, /) -> object:
+            done.append(f"read {name}")
+            return later if data else "end"
+
+        return read
+
+    wires = {name: pair() for name in "abc"}
+    async with served() as readiness:
+        with trio.fail_after(10):
+            async with trio.open_nursery() as nursery:
+                for name, (wire, _) in wires.items():
+                    nursery.start_soon(readiness.read, wire, step(name))
+                await trio.testing.wait_all_tasks_blocked()
+                for _, theirs in wires.values():
+                    theirs.send(b"x")
+                await trio.testing.wait_all_tasks_blocked()
+                assert [each[:4] for each in done] == ["read"] * 3 + ["send"] * 3
+                assert sorted(done[3:]) == ["send a", "send b", "send c"]
+                for _, theirs in wires.values():
+                    theirs.close()
+    for wire, _ in wires.values():
+        wire.close()
+
+
+async def test_no_more_than_so_many_sends_wait() -> None:
+    waiting = most = 0
+
+    def sent() -> object:
+        nonlocal waiting
+        waiting -= 1
+        return None
+
+    def read(data: bytes, /) -> object:
+        nonlocal waiting, most
+        if not data:
+            return "end"
+        waiting += 1
+        most = max(most, waiting)
+        return Later(sent)
+
+    wires = [pair() for _ in range(MAX_LATER + 10)]
+    async with served() as readiness:
+        with trio.fail_after(10):
+            async with trio.open_nursery() as nursery:
+                for wire, _ in wires:
+                    nursery.start_soon(readiness.read, wire, read)
+                await trio.testing.wait_all_tasks_blocked()
+                for _, theirs in wires:
+                    theirs.send(b"x")
+                    theirs.close()
+    assert (most, waiting) == (MAX_LATER, 0)
+    for wire, _ in wires:
+        wire.close()
+
+
+async def test_what_comes_of_a_later_send_goes_to_the_task_that_reads() -> None:
+    wires = {name: pair() for name in ("breaks", "waits", "goes on")}
+    got: dict[str, object] = {}
+
+    def explode() -> object:
+        raise ZeroDivisionError
+
+    outcomes = {"breaks": explode, "waits": lambda: "behind", "goes on": lambda: None}
+
+    async def reads(readiness: Readiness, name: str) -> None:
+        later = Later(outcomes[name])
+        try:
+            got[name] = await readiness.read(wires[name][0], lambda data: later if data else "end")
+        except ZeroDivisionError as exc:
+            got[name] = exc
+
+    async with served() as readiness:
+        with trio.fail_after(10):
+            async with trio.open_nursery() as nursery:
+                for name in wires:
+                    nursery.start_soon(reads, readiness, name)
+                await trio.testing.wait_all_tasks_blocked()
+                for _, theirs in wires.values():
+                    theirs.send(b"x")
+                await trio.testing.wait_all_tasks_blocked()
+                assert isinstance(got["breaks"], ZeroDivisionError)
+                assert (got["waits"], "goes on" in got) == ("behind", False)
+                for _, theirs in wires.values():
+                    theirs.close()
+    assert got["goes on"] == "end"
+    for wire, _ in wires.values():
+        wire.close()
+
+
+async def test_what_is_there_before_the_wait_is_sent_at_once() -> None:
+    wire, theirs = pair()
+    theirs.send(b"x")
+    async with served() as readiness:
+        with trio.fail_after(10):
+            assert await readiness.read(wire, lambda _: Later(lambda: "sent")) == "sent"
+    theirs.close()
+    wire.close()
+
+
+async def test_who_was_read_twice_in_one_round_is_resumed_once() -> None:
+    wire, theirs = pair()
+    sizes: list[int] = []
+    sends = 0
+
+    def send() -> object:
+        nonlocal sends
+        sends += 1
+        return "behind" if sends > 1 else None
+
+    def read(data: bytes, /) -> object:
+        sizes.append(len(data))
+        if len(sizes) < 3:
+            theirs.send(bytes(SMALL))  # an edge, and a full read that is come back for without one
+        return Later(send)
+
+    async with served() as readiness:
+        with trio.fail_after(10):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(readiness.read, wire, read)
+                await trio.testing.wait_all_tasks_blocked()
+                theirs.send(bytes(SMALL))
+    assert (sizes, sends) == ([SMALL] * 3, 3)
     theirs.close()
     wire.close()

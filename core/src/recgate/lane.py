@@ -8,9 +8,10 @@ stage, somebody watching, several frames in one read) goes to the pump's own `tu
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from recgate.decisions import Decision, Effect
+from recgate.readiness import Later
 from recgate.sansio.asks import NEED_DATA, PeerClosed
 from recgate.sansio.frames import CLIENT, UPSTREAM, Frame, Side
 from recgate.session import Session
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["Drain", "Durable", "Step", "Undecided", "lane"]
 
 Step = Callable[[bytes], object]
+
+# Frames up to this are sent once everything that is ready has been recorded; longer ones at once, while the cache has
+# them.
+LEFT: Final = 8 * 1024
 
 
 class Drain:
@@ -55,15 +60,16 @@ class Durable:
 
 
 def lane(pump: Pump, session: Session, side: Side) -> Step:
-    """Make what handles one read of `side`; the step gives None while nothing needs waiting for."""
+    """Make what handles one read of `side`; the step gives None or `Later` while nothing needs waiting for."""
     relay, recorder = pump.relay, session.recorder
-    receive, next_event, send, taken = relay.receive_data, relay.next_event, relay.send, relay.data_to_send
-    other = UPSTREAM if side is CLIENT else CLIENT
-    receiver = pump.wires[other]
-    append, send_now, turn = recorder.append, receiver.send_now, pump.turn
+    receive, next_event, send = relay.receive_data, relay.next_event, relay.send
+    append, turn = recorder.append, pump.turn
     frames, sizes, number = session.wire.frames, session.wire.data, int(side)
     paused, watchers, switchboard = pump.paused, session.watchers, pump.switchboard
     plain = session.stages is None and not session.waits
+
+    forward = _forwarding(pump, UPSTREAM if side is CLIENT else CLIENT)
+    later = Later(forward)
 
     def step(read: bytes) -> object:
         receive(side, read)
@@ -86,13 +92,12 @@ def lane(pump: Pump, session: Session, side: Side) -> Step:
                 send(event)
                 frames[number] += 1
                 sizes[number] += len(data)
-                chunks = taken(other)
-                if chunks and not send_now(chunks):
-                    return Drain([receiver], NEED_DATA)
                 if paused:
                     for waiting in paused.values():
                         waiting.set()
-                return NEED_DATA if recorder.full else None
+                if recorder.full:
+                    return forward() or NEED_DATA
+                return later if len(data) <= LEFT else forward()
             rest = turn(side, following, [event])
         else:
             rest = turn(side, event, [])
@@ -103,3 +108,15 @@ def lane(pump: Pump, session: Session, side: Side) -> Step:
         return NEED_DATA if recorder.full else None
 
     return step
+
+
+def _forwarding(pump: Pump, to: Side) -> Callable[[], object]:
+    """Make what writes to one side whatever the relay has for it by then: nothing, if somebody has written it since."""
+    receiver, taken = pump.wires[to], pump.relay.data_to_send
+    send_now = receiver.send_now
+
+    def forward() -> object:
+        chunks = taken(to)
+        return Drain([receiver], NEED_DATA) if chunks and not send_now(chunks) else None
+
+    return forward

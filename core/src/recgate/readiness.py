@@ -4,6 +4,9 @@ trio registers a socket anew for every wait and switches to the task that waits.
 edge-triggered, and while its task is parked the reads that need no waiting are done by a plain call from one
 task for all sessions. What needs waiting, and whatever goes wrong, is given to the parked task: each session keeps
 its own cancel scope and its own error boundary.
+
+Sending wakes the receiver, which on a busy machine takes the processor from us then and there and leaves our caches
+cold. So steps may leave their sending (`Later`) until all that is ready has been read and recorded.
 """
 
 from __future__ import annotations
@@ -17,16 +20,29 @@ import trio
 
 from recgate.wire import Wire
 
-__all__ = ["Readiness"]
+__all__ = ["Later", "Readiness"]
 
 MAX_EVENTS: Final = 256  # sockets served between two rounds of trio's own loop
 EVENTS: Final = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
 CLOSING: Final = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 # While answers keep coming, looking again is cheaper than a round of trio's loop (a tenth of a busy gateway's CPU).
 ROUNDS: Final = 8
+MAX_LATER: Final = 32  # sends that wait for each other: the first of them waits for some hundred microseconds
 INLINE: Final = 16  # reads that a task does in one go before others get their turn
 
 Step = Callable[[bytes], object]
+
+
+class Later:
+    """What a step gives instead of None when something is left to be sent: `now` does it, and gives as a step does.
+
+    It is called soon, before any task runs, but other steps may come before it.
+    """
+
+    __slots__ = ("now",)
+
+    def __init__(self, now: Callable[[], object]) -> None:
+        self.now = now
 
 
 class _Parked:
@@ -67,6 +83,7 @@ class Readiness:
             ready += self._again.items()
             self._again = {}
         parked = self._parked
+        sends: list[tuple[int, _Parked, Later]] = []
         for fd, events in ready:
             entry = parked.get(fd)
             if entry is None:  # its task is busy, and reads until nothing is there before it parks
@@ -78,16 +95,39 @@ class Readiness:
                     continue
                 rest = entry.step(data)
             except Exception as exc:  # noqa: BLE001 - raised in the session's own task, at its own boundary
-                del parked[fd]
-                trio.lowlevel.reschedule(entry.task, outcome.Error(exc))
+                self._resume(fd, entry, outcome.Error(exc))
                 continue
-            if rest is not None:
-                del parked[fd]
-                trio.lowlevel.reschedule(entry.task, outcome.Value(rest))
-            elif wire.more or events & CLOSING:
+            if isinstance(rest, Later):
+                sends.append((fd, entry, rest))
+                if len(sends) >= MAX_LATER:
+                    self._send(sends)
+                    sends = []
+            elif rest is not None:
+                self._resume(fd, entry, outcome.Value(rest))
+                continue
+            if wire.more or events & CLOSING:
                 # A full buffer or an end behind the data brings no further edge: come back without one.
                 self._again[fd] = events
+        if sends:
+            self._send(sends)
         return bool(ready)
+
+    def _send(self, sends: list[tuple[int, _Parked, Later]]) -> None:
+        """Do what steps left to be done."""
+        for fd, entry, later in sends:
+            try:
+                rest = later.now()
+            except Exception as exc:  # noqa: BLE001 - as above
+                self._resume(fd, entry, outcome.Error(exc))
+                continue
+            if rest is not None:
+                self._resume(fd, entry, outcome.Value(rest))
+
+    def _resume(self, fd: int, entry: _Parked, result: outcome.Value[object] | outcome.Error) -> None:
+        # Who was read twice in one round may be resumed already: then it sees for itself how its wires are.
+        if self._parked.get(fd) is entry:
+            del self._parked[fd]
+            trio.lowlevel.reschedule(entry.task, result)
 
     async def read(self, wire: Wire, step: Step) -> object:
         """Read `wire` and give each read to `step`, until `step` gives something: give that.
@@ -98,6 +138,8 @@ class Readiness:
         reads = 0
         while (data := wire.receive_now()) is not None:
             rest = step(data)
+            if isinstance(rest, Later):
+                rest = rest.now()
             if rest is not None:
                 return rest
             reads += 1
