@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from recgate.decisions import Decision
 from recgate.model import ConnectionInfo, Credential, Evidence, LoginName, Principal, ScramKeys, TargetInfo
+from recgate.policy.acts import Act
 from recgate.sansio.frames import Frame, Request
 from recgate.sansio.relay import Relay
 
@@ -94,6 +95,7 @@ class ProtocolProvider:
     what the client verifies the gateway with: the path of its CA, or `system`.
     `tunnel_line(target, host, port)` is the same for the near end of a tunnel (`recgate connect`), where nothing is
     asked and nothing needs to be verified.
+    `acts(text)` says what a recorded statement did, by its text alone: for what-if runs of policies.
     `masks` says that it masks what comes from the target (`Routed.masking`, `Session.masking`); a target of a protocol
     that does not cannot have a mask.
     """
@@ -109,6 +111,7 @@ class ProtocolProvider:
     client_line: Callable[[TargetInfo, str, int, str], str] | None = None
     default_listener_tls: str = "require"
     tunnel_line: Callable[[TargetInfo, str, str], str] | None = None
+    acts: Callable[[str], Sequence[Act]] | None = None
     masks: bool = False
 
 

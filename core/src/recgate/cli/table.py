@@ -15,6 +15,11 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "login": ("recgate.cli.login", "login", "Sign in at a gateway, by its identity provider."),
     "logout": ("recgate.cli.login", "logout", "End the sign-in, at the gateway and here."),
     "plugins": ("recgate.cli.plugins", "plugins", "Which plugins there are and what each provides."),
+    "policy": (
+        "recgate.cli.policy",
+        "policy",
+        "Look at rules before they decide: what is odd, what they would stop.",
+    ),
     "replay": ("recgate.cli.replay", "replay", "Play a recording in this terminal."),
     "search": ("recgate.cli.search", "search", "Search over all recordings."),
     "serve": ("recgate.cli.serve", "serve", "Run the gateway."),

@@ -8,11 +8,14 @@ from typing import Final
 
 from recgate.decisions import ALLOW, Decision
 from recgate.dispatch import deny_overrides
+from recgate.model import TargetInfo
 from recgate.policy import acts_of
+from recgate.policy.examining import Finding
 from recgate.providers import PolicyRequest
 from recgate.session import Session
 from recgate_policy_cel.checking import check
 from recgate_policy_cel.evaluation import name_of
+from recgate_policy_cel.examining import examine
 from recgate_policy_cel.judging import KindRules, Memory, Refusing, Remaining, remaining
 from recgate_policy_cel.model import FIELDS, KINDS
 from recgate_policy_cel.rules import CelRule
@@ -57,6 +60,10 @@ class CelPolicy:
         """Give what is left of the rules in a session that is open, or None if nothing is."""
         settled = self._for(session)
         return SessionRules(settled) if settled.concerns() else None
+
+    def findings(self, targets: Sequence[TargetInfo]) -> Sequence[Finding]:
+        """Say what is odd about the rules, for `recgate policy check`."""
+        return list(examine(self._rules, targets))
 
     def _for(self, session: Session) -> _Settled:
         known = fixed(self._leaves, session)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from pydantic import BaseModel
 
 from recgate.hookspecs import hookimpl
 from recgate.model import ConnectionInfo, TargetInfo
+from recgate.policy import Act
 from recgate.providers import ProtocolProvider
 from recgate.sansio.relay import Relay
+from recgate_postgres.acts import read
 from recgate_postgres.options import PostgresListener, PostgresTarget
 from recgate_postgres.relay import PostgresRelay
 from recgate_postgres.transcript import PostgresTranscriber
@@ -27,6 +29,11 @@ def _relay(listener: BaseModel, connection: ConnectionInfo) -> Relay:
 
 def _transcriber(opened: Mapping[str, object], state: bytes | None, rows: bool) -> PostgresTranscriber:
     return PostgresTranscriber(opened, state, rows)
+
+
+def _acts(text: str) -> Sequence[Act]:
+    """What a recorded statement did, as far as its text alone says."""
+    return read(text).acts
 
 
 def _client_line(target: TargetInfo, host: str, port: int, login: str) -> str:
@@ -60,5 +67,6 @@ def recgate_protocols() -> Iterable[ProtocolProvider]:
             client_line=_client_line,
             tunnel_line=_tunnel_line,
             masks=True,
+            acts=_acts,
         )
     ]
