@@ -117,6 +117,7 @@ def gateway(
     recording: Mapping[str, object] | None = None,
     database_target: str = DB_TARGET,
     python: Sequence[str] = (),
+    masks: Sequence[Mapping[str, object]] = (),
 ) -> Iterator[Gateway]:
     """Run a gateway in `directory` in front of the given servers, with one user who may use both.
 
@@ -125,7 +126,8 @@ def gateway(
     """
     config = directory / "recgate.yaml"
     about = {"durability": durability, "index": "text", "store": {"file": {}}, **(recording or {})}
-    config.write_text(yaml.safe_dump(_configuration(directory, server, ssh, about, database_target)))
+    settings = _configuration(directory, server, ssh, about, database_target)
+    config.write_text(yaml.safe_dump({**settings, "masks": [dict(mask) for mask in masks]}))
     prepared = Gateway(0, directory / "data", config, Address(0), 0)
     if server is not None:
         prepared.command(

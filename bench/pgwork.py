@@ -78,10 +78,10 @@ def _timed(address: Address, command: str) -> float:
     return time.perf_counter() - started
 
 
-def select(address: Address) -> float:
-    """Select every row of the wide table into nowhere; gives seconds."""
+def select(address: Address, table: str = ROWS_TABLE) -> float:
+    """Select every row of a table into nowhere; gives seconds."""
     with subprocess.Popen(
-        [tool("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", f"table {ROWS_TABLE}"],
+        [tool("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", f"table {table}"],
         env=address.environment(),
         stdout=subprocess.DEVNULL,
     ) as process:
@@ -91,9 +91,9 @@ def select(address: Address) -> float:
         return time.perf_counter() - started
 
 
-def copy_out(address: Address) -> float:
-    """COPY the wide table to the client; gives seconds."""
-    return _timed(address, f"\\copy {ROWS_TABLE} to '/dev/null'")
+def copy_out(address: Address, table: str = ROWS_TABLE) -> float:
+    """COPY a table to the client; gives seconds."""
+    return _timed(address, f"\\copy {table} to '/dev/null'")
 
 
 def copy_in(address: Address, rows: Path) -> float:

@@ -49,6 +49,7 @@ _GROUPS: Final = frozenset(
 )
 _LONGEST: Final = 5
 _WORD: Final = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_")
+_DIGITS: Final = frozenset(b"0123456789")
 _DOUBLED: Final = bytes(2 * n - 9 * (n > 4) for n in range(10))
 _GROUP: Final = re.compile(rb"[0-9]+")
 
@@ -62,11 +63,23 @@ def luhn(digits: bytes) -> bool:
     return total % 10 == 0
 
 
+def _by_prefix() -> dict[bytes, frozenset[int]]:
+    """Give the lengths of each issuer range by every prefix in it."""
+    found: dict[bytes, frozenset[int]] = {}
+    for low, high, lengths in _RANGES:
+        for prefix in range(low, high + 1):
+            key = b"%d" % prefix
+            found[key] = found.get(key, frozenset()) | lengths
+    return found
+
+
+_LENGTHS: Final = _by_prefix()
+_NONE: Final[frozenset[int]] = frozenset()
+
+
 def _issued(digits: bytes) -> bool:
     length = len(digits)
-    return any(
-        length in lengths and low <= int(digits[: len(str(low))]) <= high for low, high, lengths in _RANGES
-    )
+    return any(length in _LENGTHS.get(digits[:n], _NONE) for n in (1, 2, 3, 4))
 
 
 def _valid(digits: bytes) -> bool:
@@ -78,6 +91,8 @@ def cards_in(data: bytes, start: int, end: int) -> Iterable[tuple[int, int]]:
     groups = [found.span() for found in _GROUP.finditer(data, start, end)]
     if start > 0 and data[start - 1] in _WORD:
         groups = groups[1:]  # the first one begins inside a word
+    elif start > 1 and data[start - 1] == 0x2E and data[start - 2] in _DIGITS:
+        groups = groups[1:]  # behind a decimal point
     if groups and end < len(data) and data[end] in _WORD:
         groups.pop()
     at = 0

@@ -48,17 +48,19 @@ class PatternSet(Protocol):
         ...
 
 
-def _options() -> Any:  # noqa: ANN401 - the distribution has no types
+def _options(*, latin1: bool = False) -> Any:  # noqa: ANN401 - the distribution has no types
     options = _re2.Options()
+    if latin1:
+        options.encoding = _re2.Options.Encoding.LATIN1
     options.log_errors = False
     options.max_mem = MAX_MEMORY
     return options
 
 
-def compiled(pattern: str) -> Pattern:
-    """Compile one pattern. Raises `BadPattern`."""
+def compiled(pattern: str, *, latin1: bool = False) -> Pattern:
+    """Compile one pattern; with `latin1` a character is any one byte. Raises `BadPattern`."""
     try:
-        return cast("Pattern", _re2.compile(pattern, _options()))
+        return cast("Pattern", _re2.compile(pattern.encode() if latin1 else pattern, _options(latin1=latin1)))
     except _re2.error as exc:
         said = exc.args[0] if exc.args else ""
         raise BadPattern(said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)) from None

@@ -27,6 +27,7 @@ class Rule:
     shows: str = ""
     source: str = ""
     ascii: bool = True
+    sharp: str = ""
 
 
 @cache
@@ -45,6 +46,7 @@ def builtin() -> Mapping[str, Rule]:
             tuple(cast("list[str]", each.get("groups", []))),
             str(each["shows"]),
             str(each["source"]),
+            sharp=str(each.get("sharp", "")),
         )
     return rules
 
