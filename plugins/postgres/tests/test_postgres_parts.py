@@ -316,3 +316,19 @@ def test_settings_are_bounded_and_secret_ones_hidden():
 )
 def test_secret_options_are_hidden(options, told_):
     assert details(options=options)["options"] == told_
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (b"-c recgate.reason=INC-42", "INC-42"),
+        (b"-c geqo=off -crecgate.reason=INC-42 -c x=1", "INC-42"),
+        (b"--recgate.reason=fix\\ the\\ bill", "fix the bill"),
+        (b"-c recgate.reason=", None),
+        (b"-c norecgate.reason=x", None),
+        (b"-c recgate.reason=" + b"x" * 5_000, "x" * MAX_VALUE),
+    ],
+)
+def test_a_reason_for_the_session_is_read_off_the_options(options: bytes, reason: str | None) -> None:
+    startup_message = parse_startup((196608).to_bytes(4) + b"user\0u\0options\0" + options + b"\0\0")
+    assert route_details(startup_message).get("reason") == reason

@@ -24,6 +24,8 @@ _SECRET: Final = re.compile(r"passw|pwd|secret|token|credential|api_?key|private
 _SECRET_OPTION: Final = re.compile(
     rf"([\w.-]*(?:{_SECRET.pattern})[\w.-]*\s*=)(?:\\.|[^\s\\])+", re.IGNORECASE | re.DOTALL
 )
+# `PGOPTIONS='-c recgate.reason=INC-42'`: the server takes a dotted name that it does not know. Blanks are escaped.
+_REASON: Final = re.compile(r"(?:^|\s)(?:-c\s*|--)recgate\.reason=((?:\\.|[^\s\\])+)", re.DOTALL)
 _OFF: Final = frozenset((b"", b"0", b"off", b"false", b"no", b"f", b"n"))
 
 
@@ -92,6 +94,8 @@ def route_details(startup: Startup) -> dict[str, str]:
     options = startup.parameters.get(b"options")
     if options:
         details["options"] = _SECRET_OPTION.sub(rf"\1{HIDDEN}", decode(options, "utf-8"))
+        if (said := _REASON.search(decode(options, "utf-8"))) is not None:
+            details["reason"] = re.sub(r"\\(.)", r"\1", said[1], flags=re.DOTALL)[:MAX_VALUE]
     if startup.replication:
         details["replication"] = "yes"
     details.update(_settings(startup))
