@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 import trio
 import trio.testing
 
-from recgate.readiness import MAX_LATER, Later, Readiness
+from recgate.readiness import MAX_LATER, Held, Later, Readiness
 from recgate.wire import MAX_READ, SMALL, Wire
 
 
@@ -288,4 +289,157 @@ async def test_who_was_read_twice_in_one_round_is_resumed_once() -> None:
                 theirs.send(bytes(SMALL))
     assert (sizes, sends) == ([SMALL] * 3, 3)
     theirs.close()
+    wire.close()
+
+
+class Disk:
+    """What a read waits for: `later` puts it off, `let` finishes what was put off."""
+
+    def __init__(self) -> None:
+        self.calls: list[Callable[[], None]] = []
+        self.got: list[bytes] = []
+        self._data = b""
+
+    def later(self, data: bytes, /) -> object:
+        self._data = data
+        return Held(self.calls.append, self._finish)
+
+    def _finish(self) -> object:
+        self.got.append(self._data)
+        if self._data == b"explode":
+            raise ValueError("explode")
+        return None if self._data else "end"
+
+    def let(self) -> None:
+        calls, self.calls = self.calls, []
+        for call in calls:
+            call()
+
+    async def until_asked(self) -> None:
+        with trio.fail_after(10):
+            while not self.calls:
+                await trio.testing.wait_all_tasks_blocked()
+
+
+async def test_a_read_that_is_finished_later_holds_back_the_next_and_loses_nothing() -> None:
+    """What comes meanwhile makes no new edge: it is read when the first is finished, the end as well."""
+    wire, theirs = pair()
+    disk = Disk()
+    async with served() as readiness:
+        with trio.fail_after(10):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(readiness.read, wire, disk.later)
+                await trio.testing.wait_all_tasks_blocked()
+                theirs.send(b"one")
+                await disk.until_asked()
+                theirs.send(b"two")
+                await trio.testing.wait_all_tasks_blocked()
+                assert disk.got == []
+                disk.let()
+                await disk.until_asked()
+                assert disk.got == [b"one"]
+                disk.let()
+                await trio.testing.wait_all_tasks_blocked()
+                theirs.send(b"three")
+                await disk.until_asked()
+                theirs.close()
+                await trio.testing.wait_all_tasks_blocked()
+                disk.let()
+                await disk.until_asked()
+                disk.let()
+    assert disk.got == [b"one", b"two", b"three", b""]
+    wire.close()
+
+
+async def test_data_and_end_in_one_edge_are_both_read_when_the_first_is_finished_later() -> None:
+    wire, theirs = pair()
+    disk = Disk()
+    async with served() as readiness:
+        with trio.fail_after(10):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(readiness.read, wire, disk.later)
+                await trio.testing.wait_all_tasks_blocked()
+                theirs.send(b"last words")
+                theirs.close()
+                for _ in range(2):
+                    await disk.until_asked()
+                    disk.let()
+    assert disk.got == [b"last words", b""]
+    wire.close()
+
+
+async def test_what_goes_wrong_later_is_raised_where_the_read_was_made() -> None:
+    wire, theirs = pair()
+    disk = Disk()
+    async with served() as readiness:
+
+        async def explodes() -> None:
+            with pytest.raises(ValueError, match="explode"):
+                await readiness.read(wire, disk.later)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(explodes)
+            await trio.testing.wait_all_tasks_blocked()
+            theirs.send(b"explode")
+            await disk.until_asked()
+            disk.let()
+    theirs.close()
+    wire.close()
+
+
+async def test_a_cancelled_read_is_not_finished_later() -> None:
+    wire, theirs = pair()
+    disk = Disk()
+    async with served() as readiness:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(readiness.read, wire, disk.later)
+            await trio.testing.wait_all_tasks_blocked()
+            theirs.send(b"in vain")
+            await disk.until_asked()
+            nursery.cancel_scope.cancel()
+        disk.let()
+        assert disk.got == []
+        with trio.fail_after(10):
+            got = bytearray()
+            theirs.send(b"read again")
+            theirs.close()
+            assert await readiness.read(wire, until_end(got)) == "end"
+    assert got == b"read again"
+    wire.close()
+
+
+async def test_a_watched_descriptor_is_served_between_wires_and_what_is_put_off_comes_after_them() -> None:
+    wire, theirs = pair()
+    counter = os.eventfd(0, os.EFD_NONBLOCK)
+    said: list[str] = []
+    async with served() as readiness:
+
+        def counted() -> None:
+            os.eventfd_read(counter)
+            readiness.after(lambda: said.append("after"))
+            said.append("counted")
+
+        def step(data: bytes, /) -> object:
+            readiness.after(lambda: said.append("after"))
+            said.append("read")
+            return None if data else "end"
+
+        readiness.watch(counter, counted)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(readiness.read, wire, step)
+            await trio.testing.wait_all_tasks_blocked()
+            theirs.send(b"x")
+            os.eventfd_write(counter, 1)
+            await trio.testing.wait_all_tasks_blocked()
+            assert sorted(said[:2]) == ["counted", "read"]
+            assert said[2:] == ["after", "after"]
+            readiness.unwatch(counter)
+            os.eventfd_write(counter, 1)
+            theirs.close()
+        assert "counted" not in said[4:]
+        readiness.after(lambda: said.append("outside"))
+        assert said[-1] != "outside"
+        await trio.testing.wait_all_tasks_blocked()
+        assert said[-1] == "outside"
+    os.close(counter)
     wire.close()

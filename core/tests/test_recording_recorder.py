@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 import trio
 
 from recgate.errors import RecordingFailed
 from recgate.ids import new_session_id
-from recgate.recording.durability import GroupCommit
 from recgate.recording.journal import Journal, Part
 from recgate.recording.limits import SESSION_QUOTA
 from recgate.recording.recorder import Recorder, Unsealed
@@ -132,30 +129,3 @@ async def test_closing_gives_up_after_a_while_and_the_seal_comes_later(recorder,
     assert (recorder.sealed, desk.asked) == (False, ["released", "seal"])
     recorder.took(recorder.next_parts())
     assert recorder.sealed
-
-
-async def test_a_round_of_syncs_serves_all_who_asked_during_the_last(tmp_path, monkeypatch):
-    journals = [Journal.create(tmp_path, new_session_id(), bytes(32), synced=True) for _ in range(3)]
-    synced: list[int] = []
-    fdatasync = os.fdatasync
-    monkeypatch.setattr("os.fdatasync", lambda fd: (synced.append(fd), fdatasync(fd)))
-    commit = GroupCommit()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(commit.run)
-        async with trio.open_nursery() as waiting:
-            for journal in journals * 2:
-                waiting.start_soon(commit.wait, journal)
-        assert sorted(synced) == sorted(journal.current for journal in journals)
-        retired = journals[0].current
-        journals[0].release()
-        assert journals[0].retired == [retired]
-        commit.collect(journals[0])
-        await commit.wait(journals[1])
-        assert retired in synced
-        with pytest.raises(OSError, match="Bad file descriptor"):
-            os.fstat(retired)
-        nursery.cancel_scope.cancel()
-    for journal in journals[1:]:
-        journal.release()
-        for descriptor in journal.retired:
-            os.close(descriptor)

@@ -12,8 +12,8 @@ import pytest
 from core.tests.recordings import Maker
 from recgate.errors import RecordingFailed
 from recgate.ids import new_session_id
-from recgate.recording.journalfiles import part_name
-from recgate.recording.recovery import DAMAGED, recover
+from recgate.recording.journalfiles import DAMAGED, part_name
+from recgate.recording.recovery import recover
 from recgate.recording.segment import read_segment
 from recgate.recording.verify import Status, verify_session
 

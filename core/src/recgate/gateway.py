@@ -89,9 +89,9 @@ class Gateway:
         self.guard = LoginGuard()
         self.cancel_guard = LoginGuard()
         self.audit = AuditTrail([*_jsonl(config), *registry.observers])
-        self.recording = RecordingService.of(config, registry, self.keys)
-        self.recording.recovered = self._recovered
         self.readiness = Readiness()
+        self.recording = RecordingService.of(config, registry, self.keys, self.readiness)
+        self.recording.recovered = self._recovered
         self.live: dict[str, Session] = {}
         self.news = trio.Event()
         self.ways = registry.ways(self)

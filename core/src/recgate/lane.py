@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from recgate.decisions import Decision, Effect
-from recgate.readiness import Later
+from recgate.errors import RecordingFailed
+from recgate.readiness import Held, Later
 from recgate.sansio.asks import NEED_DATA, PeerClosed
 from recgate.sansio.frames import CLIENT, UPSTREAM, Frame, Side
 from recgate.session import Session
@@ -60,27 +61,22 @@ class Durable:
 
 
 def lane(pump: Pump, session: Session, side: Side) -> Step:
-    """Make what handles one read of `side`; the step gives None or `Later` while nothing needs waiting for."""
+    """Make what handles one read of `side`; the step gives None, `Later` or `Held` while its task need not wait."""
     relay, recorder = pump.relay, session.recorder
     receive, next_event, send = relay.receive_data, relay.next_event, relay.send
     append, turn = recorder.append, pump.turn
     frames, sizes, number = session.wire.frames, session.wire.data, int(side)
-    paused, watchers, switchboard = pump.paused, session.watchers, pump.switchboard
-    plain = session.stages is None and not session.waits
+    paused, watchers, board = pump.paused, session.watchers, pump.switchboard
+    plain, waits = session.stages is None, session.waits
 
     forward = _forwarding(pump, UPSTREAM if side is CLIENT else CLIENT)
     later = Later(forward)
+    written, on_disk = _held(pump, session, side, forward)
 
     def step(read: bytes) -> object:
         receive(side, read)
         event = next_event(side)
-        if (
-            isinstance(event, Frame)
-            and plain
-            and event.side is side
-            and not watchers
-            and not switchboard.connecting
-        ):
+        if plain and isinstance(event, Frame) and event.side is side and not (watchers or board.connecting):
             if (request := event.request) is not None:
                 if request.kind in session.free:
                     session.requests += 1
@@ -89,6 +85,9 @@ def lane(pump: Pump, session: Session, side: Side) -> Step:
             if event.last or (following := next_event(side)) is NEED_DATA:
                 data = event.data
                 append(number, event.kind, data, event.channel)
+                if waits:
+                    written.append(event)
+                    return on_disk
                 send(event)
                 frames[number] += 1
                 sizes[number] += len(data)
@@ -120,3 +119,26 @@ def _forwarding(pump: Pump, to: Side) -> Callable[[], object]:
         return Drain([receiver], NEED_DATA) if chunks and not send_now(chunks) else None
 
     return forward
+
+
+def _held(
+    pump: Pump, session: Session, side: Side, forward: Callable[[], object]
+) -> tuple[list[Frame], Held]:
+    """Make what goes on with the frame that waits for the disk; nothing else of its side has been read meanwhile."""
+    written: list[Frame] = []
+    recorder, send, paused = session.recorder, pump.relay.send, pump.paused
+    frames, sizes, number = session.wire.frames, session.wire.data, int(side)
+
+    def finish() -> object:
+        if recorder.failure:
+            raise RecordingFailed(recorder.failure)
+        event = written.pop()
+        send(event)
+        frames[number] += 1
+        sizes[number] += len(event.data)
+        for waiting in paused.values():
+            waiting.set()
+        rest = forward()
+        return NEED_DATA if rest is None and recorder.full else rest
+
+    return written, Held(recorder.when_durable, finish)

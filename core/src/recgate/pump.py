@@ -249,7 +249,7 @@ class Pump:
         assert session is not None
         assert request is not None
         if decision.effect is Effect.HOLD:
-            self._notice(decision.reason)
+            await self._notice(decision.reason)
             decision = await session.held(request, decision)
         else:
             session.note_decision(request, decision)
@@ -261,10 +261,11 @@ class Pump:
         self._forward(session, frames)
         await self.settle()
 
-    def _notice(self, text: str) -> None:
+    async def _notice(self, text: str) -> None:
         frame = self.relay.notice(text)
         if frame is not None and self.session is not None:
             self.session.record_frames([frame])
+            await self.session.recorder.durable()
             self._forward(self.session, [frame])
             self.flush()  # best effort: whoever does not read its notices need not get them at once
 
@@ -288,22 +289,27 @@ class Pump:
         words = self.relay.farewell(denied)
         if words is None:
             return
-        session = self.session
-        if isinstance(words, Frame):
-            if session is not None:
-                # Where recording itself failed, this refusal is the one thing said without a record: silence
-                # would hide the reason from the client, and nothing of the target is in it.
-                with contextlib.suppress(RecordingFailed):
-                    session.record_frames([words])
-                session.sent(words.side, len(words.data))
-            words = words.data
         with trio.move_on_after(FAREWELL, shield=True):
+            if isinstance(words, Frame):
+                words = await self._last_frame(words)
             wire = self.wires[CLIENT]
             try:
                 # Before a session a refusal may have a mechanism's own words in front of it (RFC 7628 §3.2.2).
-                before = self.relay.data_to_send(CLIENT) if session is None else ()
+                before = self.relay.data_to_send(CLIENT) if self.session is None else ()
                 if not wire.send_now([*before, words]):
                     await wire.drain()
                 wire.half_close()
             except WireClosed:
                 return
+
+    async def _last_frame(self, words: Frame) -> bytes:
+        """Record the last frame; gives what may be sent of it."""
+        session = self.session
+        if session is not None:
+            # Where recording itself failed, this refusal is the one thing said without a record: silence
+            # would hide the reason from the client, and nothing of the target is in it.
+            with contextlib.suppress(RecordingFailed):
+                session.record_frames([words])
+                await session.recorder.durable()
+            session.sent(words.side, len(words.data))
+        return words.data

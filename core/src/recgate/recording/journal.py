@@ -21,6 +21,7 @@ import cbor2
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from recgate.errors import RecordingFailed
+from recgate.ids import session_bytes
 from recgate.recording.frames import FrameEncoder
 from recgate.recording.journalfiles import (
     CLOSING_OFFSET,
@@ -43,7 +44,7 @@ from recgate.recording.limits import (
 )
 from recgate.sansio.frames import GATEWAY, Frame
 
-__all__ = ["Journal", "Part"]
+__all__ = ["Journal", "Part", "Retired", "complaint"]
 
 _NONCE: Final = struct.Struct(">Q").pack
 _HEAD: Final = RECORD_HEAD.pack
@@ -52,7 +53,7 @@ _PART_NS: Final = PART_SECONDS * 1_000_000_000
 _COPY_BELOW: Final = 16 << 10
 # The closing record's frame and cipher overhead, and room to spare.
 _MAX_CLOSING_BODY: Final = CLOSING_BYTES - 256
-_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+_FLAGS: Final = os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
 
 _REMEDIES: Final[Mapping[int, str]] = {
     errno.ENOSPC: "free or add space there",
@@ -74,6 +75,16 @@ class Part:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """A part that is complete but may not be on the disk: its descriptor, and from which byte on it may not be."""
+
+    descriptor: int
+    number: int
+    settled: int
+    size: int
+
+
 class Journal:
     """The writing end of one session's journal. Not safe for threads; every method is synchronous.
 
@@ -81,6 +92,7 @@ class Journal:
     """
 
     __slots__ = (
+        "_access",
         "_body",
         "_clock",
         "_due",
@@ -89,7 +101,6 @@ class Journal:
         "_encrypt",
         "_fd",
         "_head",
-        "_keep_old",
         "_opened",
         "_part",
         "_prefix",
@@ -100,18 +111,25 @@ class Journal:
         "failure",
         "on_part",
         "retired",
+        "session",
+        "settled",
         "stale_directories",
+        "unlogged_head",
     )
 
     def __init__(self, directory: Path, keys: JournalKeys, head: int, *, synced: bool) -> None:
         self.directory = directory
         self.failure = ""
         self.on_part: Callable[[Part], None] | None = None
-        # For group commit: descriptors of finished parts that still want an fdatasync, and directories whose
-        # entries want one.
-        self.retired: list[int] = []
+        # For group commit: finished parts that still want to be on disk, bytes of the current one that are, the head
+        # until the log has it, and directories whose entries want a sync.
+        self.retired: list[Retired] = []
+        self.settled = 0
+        self.unlogged_head = b""
         self.stale_directories: set[Path] = set()
-        self._keep_old = synced
+        self.session = session_bytes(directory.name)
+        # With `synced` the group commit reads back what it puts into its log.
+        self._access = os.O_RDWR if synced else os.O_WRONLY
         self._encrypt = AESGCM(keys.records).encrypt
         self._encoder = FrameEncoder()
         self._encode = self._encoder.encode
@@ -137,19 +155,20 @@ class Journal:
         try:
             directory.mkdir(mode=0o700)
         except OSError as error:
-            raise RecordingFailed(_complaint(root, error)) from error
+            raise RecordingFailed(complaint(root, error)) from error
         journal = None
         try:
             head = os.open(directory / "head", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             journal = cls(directory, keys, head, synced=synced)
-            os.pwrite(head, pack_head(session, keys, wrapping), 0)
+            journal.unlogged_head = pack_head(session, keys, wrapping)
+            os.pwrite(head, journal.unlogged_head, 0)
             os.posix_fallocate(head, 0, HEAD_BYTES)
             journal._next_part()
         except OSError as error:
             if journal is not None:
                 journal.release()
             shutil.rmtree(directory, ignore_errors=True)
-            raise RecordingFailed(_complaint(root, error)) from error
+            raise RecordingFailed(complaint(root, error)) from error
         journal.stale_directories.add(root)
         return journal
 
@@ -162,6 +181,11 @@ class Journal:
     def size(self) -> int:
         """Bytes in the part that is being written."""
         return self._size
+
+    @property
+    def unsettled(self) -> int:
+        """Bytes of whole records that may not be on the disk yet. Only with `synced` does anybody settle them."""
+        return self._size - self.settled + sum(part.size - part.settled for part in self.retired)
 
     @property
     def part(self) -> int:
@@ -263,7 +287,7 @@ class Journal:
             rest = rest[os.write(self._fd, rest) :]
 
     def _poison(self, error: OSError) -> None:
-        self.fail(_complaint(self.directory.parent, error))
+        self.fail(complaint(self.directory.parent, error))
         raise RecordingFailed(self.failure) from error
 
     def fail(self, why: str) -> None:
@@ -290,29 +314,28 @@ class Journal:
             raise RecordingFailed(self.failure)
         if not self._size:
             return
-        finished, old = Part(self._part, self._size), self._fd
+        finished, old, settled = Part(self._part, self._size), self._fd, self.settled
         try:
             self._next_part()
         except OSError as error:
             self._poison(error)
-        self._put_away(old)
+        self._put_away(Retired(old, finished.number, settled, finished.size))
         if self.on_part is not None:
             self.on_part(finished)
 
     def _next_part(self) -> None:
         number = self._part + 1
-        self._fd = os.open(self.directory / part_name(number), _FLAGS, 0o600)
+        self._fd = os.open(self.directory / part_name(number), _FLAGS | self._access, 0o600)
         self._part, self._records, self._size, self._due = number, 0, 0, 0
+        self.settled = 0
         self._prefix = nonce_prefix(number)
         self.stale_directories.add(self.directory)
 
-    def _put_away(self, descriptor: int) -> None:
-        if descriptor < 0:
-            return
-        if self._keep_old:
-            self.retired.append(descriptor)
+    def _put_away(self, part: Retired) -> None:
+        if self._access == os.O_RDWR:
+            self.retired.append(part)
         else:
-            os.close(descriptor)
+            os.close(part.descriptor)
 
     def close(self, end: Mapping[str, object]) -> tuple[Part, bool]:
         """Write the `closed` frame and accept nothing more.
@@ -348,7 +371,7 @@ class Journal:
             )
             os.fdatasync(self._head)
         except OSError as error:
-            raise RecordingFailed(_complaint(self.directory.parent, error)) from error
+            raise RecordingFailed(complaint(self.directory.parent, error)) from error
 
     def remove(self) -> None:
         """Undo `create`: nothing was accepted."""
@@ -357,14 +380,16 @@ class Journal:
 
     def release(self) -> None:
         """Let go of the files. Idempotent."""
-        self._put_away(self._fd)
+        if self._fd >= 0:
+            self._put_away(Retired(self._fd, self._part, self.settled, self._size))
         if self._head >= 0:
             os.close(self._head)
         self._fd = self._head = -1
         self.fail("the session is closed")
 
 
-def _complaint(place: Path, error: OSError) -> str:
+def complaint(place: Path, error: OSError) -> str:
+    """Say why the journal under `place` takes nothing more, and what to do about it."""
     remedy = _REMEDIES.get(error.errno or 0, "see that it can be written to")
     return (
         f"journal: {place} cannot be written ({error.strerror}); recording is mandatory, so nothing more is "

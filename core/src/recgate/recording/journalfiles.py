@@ -33,6 +33,7 @@ from recgate.recording.limits import CLOSING_BYTES, MAX_RECORD, MAX_STATE
 __all__ = [
     "CLOSING_OFFSET",
     "CLOSING_PART",
+    "DAMAGED",
     "HEAD_BYTES",
     "RECORD_HEAD",
     "TAG_BYTES",
@@ -51,6 +52,7 @@ __all__ = [
     "write_state",
 ]
 
+DAMAGED: Final = "damaged"  # where journals go that cannot be sealed whole; nothing here is ever deleted
 RECORD_HEAD: Final = struct.Struct(">II")  # length of what follows, its CRC-32C
 TAG_BYTES: Final = 16
 CLOSING_OFFSET: Final = 512  # the head's own content ends before this

@@ -10,6 +10,10 @@ __all__ = [
     "CLOSE_LIMIT",
     "CLOSING_BYTES",
     "JOURNAL_QUOTA",
+    "LOG_BLOCK",
+    "LOG_BYTES",
+    "LOG_FILES",
+    "LOG_SYNCS",
     "MAX_BLOCK",
     "MAX_DATA",
     "MAX_EXIT",
@@ -66,6 +70,15 @@ MAX_STATE: Final = 1 * MIB
 # What waits for the store on local disk, per session and in all, before sessions stop reading.
 SESSION_QUOTA: Final = 256 * MIB
 JOURNAL_QUOTA: Final = 4 << 30
+# A file of the commit log: large enough that its journals are synced seldom, small enough to be read at a start.
+LOG_BYTES: Final = 32 * MIB
+# As many there are at most: one is filled while the journals of others are synced; one whose journals cannot be
+# synced is kept. When all are, nothing more is forwarded.
+LOG_FILES: Final = 4
+# Syncs of the log at a time where the disk is slow, a thread each: who comes while one runs need not wait for its end.
+LOG_SYNCS: Final = 2
+# A round is one block of at most this and one journal's share; who finds no room waits for the next.
+LOG_BLOCK: Final = 1 * MIB
 # Below this no session is opened: its first part and its closing record would not fit.
 MIN_FREE: Final = 4 * MIB
 

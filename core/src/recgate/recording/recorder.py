@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -65,6 +65,10 @@ class Sealing(Protocol):
 
     async def synced(self, journal: Journal) -> None:
         """Make what was appended durable."""
+        ...
+
+    def when_synced(self, journal: Journal, call: Callable[[], None]) -> None:
+        """Call back once what was appended is durable, or the journal has failed."""
         ...
 
     def released(self, journal: Journal) -> None:
@@ -131,6 +135,13 @@ class Recorder:
         """
         if self.waits:
             await self._sealing.synced(self.journal)
+
+    def when_durable(self, call: Callable[[], None]) -> None:
+        """Only with `waits`: call `call` once all that was appended is on disk, or there is a `failure`.
+
+        `call` must neither raise nor block.
+        """
+        self._sealing.when_synced(self.journal, call)
 
     def rotate_if_due(self) -> None:
         """Hand the current part over when it is old enough. A failure is what the next append says."""

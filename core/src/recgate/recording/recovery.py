@@ -25,6 +25,7 @@ from recgate.recording.cose import public_bytes
 from recgate.recording.directory import HEADER_NAME
 from recgate.recording.frames import RecordedFrame
 from recgate.recording.journalfiles import (
+    DAMAGED,
     JournalKeys,
     part_name,
     parts_of,
@@ -37,9 +38,8 @@ from recgate.recording.seal import End, Recovered, Seal, read_header
 from recgate.recording.sealer import Sealer
 from recgate.recording.segment import Segment, build_segment, digest, read_segment, segment_name
 
-__all__ = ["DAMAGED", "Outcome", "recover"]
+__all__ = ["Outcome", "recover"]
 
-DAMAGED: Final = "damaged"  # where journals go that cannot be sealed whole; nothing here is ever deleted
 _GATEWAY_SIDE: Final = 2
 
 

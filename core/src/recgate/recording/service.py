@@ -9,6 +9,7 @@ import fcntl
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, cast
@@ -18,6 +19,7 @@ import structlog
 import trio
 
 from recgate.errors import RecordingFailed
+from recgate.ids import session_bytes
 from recgate.recording.directory import is_session
 from recgate.recording.durability import GroupCommit
 from recgate.recording.journal import Journal
@@ -25,6 +27,7 @@ from recgate.recording.limits import MAX_OPENED, MAX_REASON, MIN_FREE
 from recgate.recording.link import NotAsked, SealingWorker, WorkerLost, WorkerRefused
 from recgate.recording.plan import RecordingPlan
 from recgate.recording.recorder import Recorder, Unsealed
+from recgate.recording.replay import replay
 from recgate.sansio.frames import GATEWAY
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from recgate.keys import GatewayKeys
     from recgate.plugins import Registry
     from recgate.providers import RecordingStore
+    from recgate.readiness import Readiness
 
 __all__ = ["RecordingService"]
 
@@ -55,13 +59,15 @@ class RecordingService:
     is called with the id and the outcome of every journal that was recovered.
     """
 
-    def __init__(self, plan: RecordingPlan, store: RecordingStore) -> None:
+    def __init__(
+        self, plan: RecordingPlan, store: RecordingStore, readiness: Readiness | None = None
+    ) -> None:
         self.plan = plan
         self.store = store
         self.recorders: dict[str, Recorder] = {}
         self.over = False  # the backlog of all sessions is above the quota; asked at every read
         self.recovered: Callable[[str, Mapping[str, object]], None] | None = None
-        self._commit = GroupCommit()
+        self._commit = GroupCommit(plan.root, readiness)
         self._worker: SealingWorker | None = None
         self._up = trio.Event()
         self._sealing: set[str] = set()
@@ -77,25 +83,43 @@ class RecordingService:
         self._nursery: trio.Nursery
 
     @classmethod
-    def of(cls, config: Configuration, registry: Registry, keys: GatewayKeys) -> RecordingService:
-        """Make the service of a configured gateway."""
-        return cls(RecordingPlan.of(config, registry, keys), registry.store)
+    def of(
+        cls,
+        config: Configuration,
+        registry: Registry,
+        keys: GatewayKeys,
+        readiness: Readiness | None = None,
+    ) -> RecordingService:
+        """Make the service of a configured gateway; `readiness` is what serves its sockets."""
+        return cls(RecordingPlan.of(config, registry, keys), registry.store, readiness)
 
     # -- life ------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> RecordingService:
         """Start the worker and the sweeper. Raises `RecordingFailed` when nothing could be recorded."""
         self._lock = _take_lock(self.plan.root)
+        try:
+            await trio.to_thread.run_sync(self._put_back)
+        except BaseException:
+            os.close(self._lock)
+            raise
         self._nursery = await self._stack.enter_async_context(trio.open_nursery())
         try:
             await self._nursery.start(self._keep_worker)
-            self._nursery.start_soon(self._commit.run)
+            if self.plan.synced:
+                await self._nursery.start(self._commit.run)
             self._nursery.start_soon(self._tick)
             self._nursery.start_soon(self._sweep)
         except BaseException:
             await self._stop()
             raise
         return self
+
+    def _put_back(self) -> None:
+        """Also without `synced`: the gateway that stopped may have been configured otherwise."""
+        replayed = replay(self.plan.root)
+        if replayed.entries:
+            log.warning("recording.put-back", **asdict(replayed))
 
     async def _stop(self) -> None:
         # Entered from within: only a nursery that has no exception to carry on leaves ours as it is.
@@ -117,7 +141,7 @@ class RecordingService:
             for recorder in self.recorders.values():
                 recorder.journal.release()
                 for descriptor in recorder.journal.retired:
-                    os.close(descriptor)
+                    os.close(descriptor.descriptor)
             os.close(self._lock)
 
     # -- sessions --------------------------------------------------------------------------------------
@@ -199,6 +223,10 @@ class RecordingService:
         """Make what was appended durable. Raises `RecordingFailed`."""
         await self._commit.wait(journal)
 
+    def when_synced(self, journal: Journal, call: Callable[[], None]) -> None:
+        """Call back once what was appended is durable, or the journal has failed."""
+        self._commit.then(journal, call)
+
     def released(self, journal: Journal) -> None:
         """Close what the journal has put away."""
         if journal.retired:
@@ -229,6 +257,7 @@ class RecordingService:
         self._sealing.discard(recorder.session_id)
         if recorder.sealed:
             self.recorders.pop(recorder.session_id, None)
+            self._commit.gone(recorder.journal.session)
 
     async def _seal_parts(self, recorder: Recorder, parts: Sequence[Unsealed]) -> bool:
         """Have parts sealed as one segment, trying until the store takes it or the chain is lost.
@@ -318,6 +347,7 @@ class RecordingService:
             await trio.sleep(TICK)
             for recorder in tuple(self.recorders.values()):
                 recorder.rotate_if_due()
+            self._commit.mark()
 
     async def swept(self) -> None:
         """Wait for the end of a sweep, which begins now unless one is under way."""
@@ -373,6 +403,8 @@ class RecordingService:
             return
         outcome = cast("Mapping[str, object]", answer["done"])
         log.warning("recording.recovered", session=session, **outcome)
+        if outcome["status"] != "damaged":
+            self._commit.gone(session_bytes(session))
         if self.recovered is not None:
             self.recovered(session, outcome)
 

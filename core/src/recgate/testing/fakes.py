@@ -19,7 +19,7 @@ from recgate.sansio.asks import LoggedIn
 from recgate.sansio.frames import Frame
 from recgate.session import Session
 
-__all__ = ["FakeDoor", "MemoryRecorder", "Recorded"]
+__all__ = ["Disk", "FakeDoor", "MemoryRecorder", "Recorded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,32 @@ class Recorded:
     channel: int = 0
 
 
+class Disk:
+    """What a memory recorder waits for when durability does: once `set`, all that it keeps counts as on disk."""
+
+    def __init__(self) -> None:
+        self._event = trio.Event()
+        self._calls: list[Callable[[], None]] = []
+
+    def set(self) -> None:
+        """Let everybody go on who waits."""
+        self._event.set()
+        calls, self._calls = self._calls, []
+        for call in calls:
+            call()
+
+    async def wait(self) -> None:
+        """Wait until it is set."""
+        await self._event.wait()
+
+    def then(self, call: Callable[[], None]) -> None:
+        """Call `call` when it is set, and never from in here: soon, if it is already."""
+        if self._event.is_set():
+            trio.lowlevel.current_trio_token().run_sync_soon(call)
+        else:
+            self._calls.append(call)
+
+
 class MemoryRecorder:
     """A recorder that keeps frames in a list, and can be told to break, to be full, or to be slow to disk."""
 
@@ -42,7 +68,7 @@ class MemoryRecorder:
         self.full = False
         self.broken = False
         self.emptied = trio.Event()
-        self.on_disk = trio.Event()
+        self.on_disk = Disk()
         self.journal = self  # what a recorder's journal is asked for, this one answers itself
         self.elapsed = 0
         self.failure = ""
@@ -68,6 +94,10 @@ class MemoryRecorder:
         """Wait until `on_disk` is set, when durability waits."""
         if self.waits:
             await self.on_disk.wait()
+
+    def when_durable(self, call: Callable[[], None]) -> None:
+        """Call back when `on_disk` is set."""
+        self.on_disk.then(call)
 
     async def room(self) -> None:
         """Wait until `emptied` is set."""

@@ -20,7 +20,7 @@ from recgate.providers import PolicyRequest, Stage
 from recgate.pump import Pump
 from recgate.sansio.frames import CLIENT, UPSTREAM, Side
 from recgate.sansio.relay import Relay
-from recgate.testing.fakes import FakeDoor
+from recgate.testing.fakes import Disk, FakeDoor
 from recgate.testing.playbook import Say
 from recgate.wire import Wire
 
@@ -77,7 +77,7 @@ class RunningRelay:
         for side in (CLIENT, UPSTREAM):
             self._take(side)
             self._got[side].clear()
-        self.door.recorder.on_disk = trio.Event()  # from here on, if it waits, the test says when
+        self.door.recorder.on_disk = Disk()  # from here on, if it waits, the test says when
         return self
 
     async def __aexit__(
