@@ -223,20 +223,27 @@ def test_rows_in_text_that_nobody_described_are_masked_as_text():
     assert values(talk.take()[0]) == [[b"*" * 17]]
 
 
-def test_a_statement_that_was_closed_or_redefined_is_not_known_any_more():
+@pytest.mark.parametrize(
+    ("client", "server"),
+    [
+        (close("S", "s") + SYNC, CLOSED + READY),
+        (ask("deallocate s; prepare s as select 1"), done("DEALLOCATE") + done("PREPARE") + READY),
+        (ask("discard all"), done("DISCARD ALL") + READY),
+        (ask("do $$…$$"), done("DO") + READY),
+    ],
+)
+def test_a_statement_that_was_closed_or_redefined_is_not_known_any_more(client, server):
     talk = Talk(masking=masks())
     talk.client(parse("s", "select n") + described("s") + SYNC)
     talk.server(PARSED + columns(TEXT) + READY)
-    for client, server in (
-        (close("S", "s") + SYNC, CLOSED + READY),
-        (ask("prepare s as select 1"), done("PREPARE") + READY),
-    ):
-        talk.client(client)
-        talk.server(server)
-        talk.take()
-        talk.client(bound_binary("s") + execute() + SYNC)
-        talk.server(BOUND + row(b"x") + done("SELECT 1") + READY)
-        assert b"E" in [kind.encode() for kind, _ in messages(talk.take()[0])]
+    talk.client(client)
+    talk.server(server)
+    talk.take()
+
+    talk.client(bound_binary("s") + execute() + SYNC)
+    talk.server(BOUND + row(b"x") + done("SELECT 1") + READY)
+
+    assert [kind for kind, _ in messages(talk.take()[0])] == ["2", "E", "Z"]
 
 
 def test_a_portal_that_goes_on_later_keeps_its_shape():
