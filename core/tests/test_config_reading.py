@@ -109,6 +109,19 @@ NAME_PROBLEM = (
 )
 
 
+def test_a_vault_that_is_wrong_is_told_once_and_not_where_it_is_used():
+    found = problems(
+        BASE.replace("{safe: {}}", "{safee: {name: hv}}")
+        + """\
+targets:
+  - {name: prod, protocol: tiny, address: "a:1", credential: "hv:x"}
+"""
+    )
+
+    assert len(found) == 1, found
+    assert found[0].startswith("f.yaml:3: vaults[0]")
+
+
 def test_every_problem_is_told_in_one_run_with_line_key_and_remedy():
     found = problems(
         BASE

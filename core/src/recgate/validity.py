@@ -28,6 +28,14 @@ ASK_TIMEOUT: Final = 10.0  # seconds for an identity source to answer; no answer
 EXPIRED: Final = "the credential has expired"
 LASTED: Final = "the session has lasted as long as it may"
 IDLE: Final = "nothing was sent either way for as long as is allowed"
+REMOVED: Final = "the target was removed"
+
+# What helps whoever reads it, where that is not to sign in again.
+_HELPS: Final = {
+    LASTED: "connect again",
+    IDLE: "connect again",
+    REMOVED: "`recgate targets` lists what is open to you",
+}
 
 log = structlog.get_logger("recgate.validity")
 
@@ -62,7 +70,7 @@ async def _judge(gateway: Gateway, session: Session, quiet: _Quiet) -> None:
     if reason:
         code = "expired" if reason in (EXPIRED, LASTED, IDLE) else "revoked"
         gateway.audit.emit("session.ended", session=session.id, user=session.principal.name, reason=reason)
-        session.end(Denied(f"{reason}; sign in again", code, session.id))
+        session.end(Denied(f"{reason}; {_HELPS.get(reason, 'sign in again')}", code, session.id))
 
 
 class _Quiet:
@@ -112,7 +120,7 @@ def _judged(gateway: Gateway, session: Session, principal: Principal | None) -> 
         return EXPIRED
     settings = gateway.config.targets.get(session.target.name)
     if settings is None:
-        return "the target was removed"
+        return REMOVED
     return "" if settings.allows(principal) else "access to the target was withdrawn"
 
 

@@ -48,6 +48,7 @@ class Problems:
     source: str
     lines: dict[KeyPath, int] = field(default_factory=dict[KeyPath, int])
     found: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
+    _sections: set[str | int] = field(default_factory=set[str | int])
 
     def line_of(self, path: KeyPath) -> int:
         """Give the line of a key, or of the nearest key around it."""
@@ -57,9 +58,14 @@ class Problems:
 
     def add(self, path: KeyPath, wrong: str, remedy: str = "", *, line: int | None = None) -> None:
         """Note one problem at a key. `wrong` and `remedy` are sentences; a missing full stop is added."""
+        self._sections.update(path[:1])
         at = self.line_of(path) if line is None else line
         parts = [part if part.endswith((".", "?", "!")) else part + "." for part in (wrong, remedy) if part]
         self.found.append((at, f"{self.source}:{at}: {render_path(path)}: {' '.join(parts)}"))
+
+    def within(self, section: str) -> bool:
+        """Whether something in a section is wrong, so that what is missed of it elsewhere may be no fault there."""
+        return section in self._sections
 
     def finish(self) -> None:
         """Raise `ConfigurationError` with every problem in the order of lines, if there is any."""

@@ -116,7 +116,7 @@ def _credential(
     if not colon or not vault or not secret or not secret.isprintable():
         read.problems.add(path, "should be VAULT:PATH, such as `local:prod-db`")
         return None
-    if vault not in vaults:
+    if vault not in vaults and not read.problems.within("vaults"):
         read.problems.add(path, f"no vault is called {vault}", suggestion(vault, vaults, noun="Vaults"))
     fault = template_fault(secret, keys.labels, keys.allow)
     if fault is not None:

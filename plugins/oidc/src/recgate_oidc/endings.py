@@ -14,7 +14,7 @@ from recgate_oidc.settings import OidcSettings
 
 __all__ = ["of_login", "of_token"]
 
-HERE = "the sign-in is ended here: `recgate logout`, or an administrator"
+HERE = "the sign-in is ended here: `recgate logout`"
 ACCOUNT = "the provider takes back your account or its access token (userinfo)"
 GRANT = "the provider takes back the sign-in itself (its refresh token)"
 GROUP = "a group is taken away at the provider"
