@@ -215,6 +215,24 @@ def test_rows_in_binary_that_nobody_described_are_withheld():
     assert b"send Describe" in fields_of(got[2][1])["M"]
 
 
+def test_more_messages_on_the_way_than_are_kept_leave_nothing_known(monkeypatch):
+    """Or else the rows of one statement would be read as another's, whose columns it says are text."""
+    monkeypatch.setattr("recgate_postgres.shapes.MAX_WAITING", 6)
+    talk = Talk(masking=masks())
+    talk.client(parse("s", "select n") + described("s") + SYNC)
+    talk.server(PARSED + columns(INT8) + READY)
+    talk.take()
+
+    many = 4
+    talk.client((bound_binary("s") + execute()) * many + SYNC)
+    talk.server((BOUND + row(struct.pack("!q", int(CARD))) + done("SELECT 1")) * many + READY)
+    assert [kind for kind, _ in messages(talk.take()[0])] == ["2", "E", "Z"]
+
+    talk.client(ask("select n"))
+    talk.server(columns(TEXT) + row(CARD.encode()) + done("SELECT 1") + READY)
+    assert [kind for kind, _ in messages(talk.take()[0])] == ["T", "E", "Z"]
+
+
 def test_rows_in_text_that_nobody_described_are_masked_as_text():
     talk = Talk(masking=masks())
     talk.client(parse("s", "select n") + bind("", "s") + execute() + SYNC)

@@ -16,7 +16,9 @@ from recgate_postgres.rows import Column, columns_of, formats_of, with_formats
 __all__ = ["Shapes"]
 
 MAX_BODY: Final = 1024 * 1024  # bytes of a Bind or Parse that are looked at; its formats stand at the end
-MAX_WAITING: Final = 100_000
+MAX_WAITING: Final = (
+    100_000  # messages; whoever has more on the way gets rows of which nothing is known any more
+)
 MAX_NAMED: Final = 20_000  # statements or portals whose columns are remembered
 
 _PARSE, _BIND, _CLOSE, _DESCRIBE, _EXECUTE, _SYNC, _QUERY, _CALL = b"PBCDESQF"
@@ -61,7 +63,7 @@ class _Portal:
 class Shapes:
     """The books of one connection. `current` are the columns of the rows that come now, None where nobody said."""
 
-    __slots__ = ("_client", "_ops", "_portals", "_statements", "copies", "current", "unknown_binary")
+    __slots__ = ("_client", "_lost", "_ops", "_portals", "_statements", "copies", "current", "unknown_binary")
 
     def __init__(self) -> None:
         self.current: tuple[Column, ...] | None = None
@@ -69,6 +71,7 @@ class Shapes:
         self.copies = ""  # `text` or `binary` while COPY data comes
         self._client = Cutter(b"PBCDESQF", MAX_BODY)
         self._ops: deque[_Op] = deque()
+        self._lost = False  # more was on the way than is kept, so that no answer can be told from another
         self._statements: dict[bytes, tuple[Column, ...]] = {}
         self._portals: dict[bytes, _Portal] = {}
 
@@ -91,7 +94,8 @@ class Shapes:
                 ops.append(_Op(_PARSE, body.partition(b"\0")[0]))
             elif code in _ENDS:
                 ops.append(_Op(code))
-        if len(ops) > MAX_WAITING:
+        if self._lost or len(ops) > MAX_WAITING:
+            self._lost = True
             ops.clear()
         self._row_shape()  # an Execute of a portal that is there already is answered by rows at once
 
@@ -195,7 +199,10 @@ class Shapes:
 
     def _row_shape(self) -> None:
         """Say what rows look like that come next: of the oldest Execute, or what a Query has described."""
-        self.unknown_binary = False
+        self.unknown_binary = self._lost
+        if self._lost:
+            self.current = None
+            return
         for op in self._ops:
             if op.kind == _QUERY:
                 return
