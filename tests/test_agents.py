@@ -30,24 +30,9 @@ class Site(GatewayProcess):
 
     def __init__(self, directory: Path, cluster: Cluster, sshd: Sshd) -> None:
         self.database = f"127.0.0.1:{cluster.port}"
-        database = {
-            "name": "prod-db",
-            "protocol": "postgres",
-            "address": self.database,
-            "options": {"database": "postgres", "tls": "verify-full", "ca": str(cluster.authority.path)},
-            "credential": "local:prod-db",
-            "allow": ["group:ops"],
-            "via": "agent",
-        }
-        web = {
-            "name": "prod-web",
-            "protocol": "ssh",
-            "address": f"127.0.0.1:{sshd.port}",
-            "options": {"host_key": sshd.host_key_line},
-            "credential": "local:prod-web",
-            "allow": ["group:ops"],
-            "via": "agent",
-        }
+        options = {"database": "postgres", "tls": "verify-full", "ca": str(cluster.authority.path)}
+        database = cluster.target("prod-db", options=options, via="agent")
+        web = sshd.target("prod-web", via="agent")
         words = ("https", "postgres", "ssh")
         listeners = [{"protocol": word, "bind": "127.0.0.1:0"} for word in words]
         self.settings: dict[str, Any] = {"listeners": listeners, "targets": [database, web]}

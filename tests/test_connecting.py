@@ -25,22 +25,7 @@ class Gate(GatewayProcess):
     """A gateway whose only open port is that of HTTPS, and clients that have alice's token and its CA."""
 
     def __init__(self, directory: Path, cluster: Cluster, sshd: Sshd) -> None:
-        database = {
-            "name": "prod-db",
-            "protocol": "postgres",
-            "address": f"127.0.0.1:{cluster.port}",
-            "options": {"database": "postgres", "tls": "disable"},
-            "credential": "local:prod-db",
-            "allow": ["group:ops"],
-        }
-        web = {
-            "name": "prod-web",
-            "protocol": "ssh",
-            "address": f"127.0.0.1:{sshd.port}",
-            "options": {"host_key": sshd.host_key_line},
-            "credential": "local:prod-web",
-            "allow": ["group:ops"],
-        }
+        database, web = cluster.target("prod-db"), sshd.target("prod-web")
         secret = {**database, "name": "secret-db", "allow": ["group:board"]}
         listeners = [{"protocol": "https", "bind": "127.0.0.1:0"}]
         super().__init__(directory, {"listeners": listeners, "targets": [database, web, secret]})

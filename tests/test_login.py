@@ -43,22 +43,7 @@ class Gate(GatewayProcess):
             "scopes": ["openid", "groups", "profile", "offline_access"],
             "poll": "200ms",
         }
-        database = {
-            "name": "prod-db",
-            "protocol": "postgres",
-            "address": f"127.0.0.1:{cluster.port}",
-            "options": {"database": "postgres", "tls": "disable"},
-            "credential": "local:prod-db",
-            "allow": ["group:ops"],
-        }
-        web = {
-            "name": "prod-web",
-            "protocol": "ssh",
-            "address": f"127.0.0.1:{sshd.port}",
-            "options": {"host_key": sshd.host_key_line},
-            "credential": "local:prod-web",
-            "allow": ["group:ops"],
-        }
+        database, web = cluster.target("prod-db"), sshd.target("prod-web")
         config = {
             "listeners": [{"protocol": each, "bind": "127.0.0.1:0"} for each in ("https", "ssh", "postgres")],
             "targets": [database, web, {**database, "name": "vault-db", "require": {"acr": ["mfa"]}}],

@@ -23,14 +23,7 @@ class SshGate(GatewayProcess):
     """A gateway in front of an sshd, and alice, who may go there."""
 
     def __init__(self, directory: Path, sshd: Sshd, **more: Any) -> None:
-        target = {
-            "name": "prod-web",
-            "protocol": "ssh",
-            "address": f"127.0.0.1:{sshd.port}",
-            "credential": "local:prod-web",
-            "options": {"host_key": sshd.host_key_line},
-            "allow": ["group:ops"],
-        }
+        target = sshd.target("prod-web")
         super().__init__(
             directory,
             {"listeners": [{"protocol": "ssh", "bind": "127.0.0.1:0"}], "targets": [target], **more},

@@ -136,6 +136,18 @@ class Cluster:
         self._account = _account()
         self._process: subprocess.Popen[bytes] | None = None
 
+    def target(self, name: str, **more: object) -> dict[str, object]:
+        """What a gateway's configuration says of it: open to the group `ops`, by the sealed secret of that name."""
+        return {
+            "name": name,
+            "protocol": "postgres",
+            "address": f"127.0.0.1:{self.port}",
+            "options": {"database": "postgres", "tls": "disable"},
+            "credential": f"local:{name}",
+            "allow": ["group:ops"],
+            **more,
+        }
+
     def __enter__(self) -> Cluster:
         self.directory = Path(tempfile.mkdtemp(prefix="recgate-postgres-"))
         self.directory.chmod(0o755)

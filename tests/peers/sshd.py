@@ -56,6 +56,18 @@ class Sshd:
         """The line for `host_key:`."""
         return " ".join(self.host_key.with_suffix(".pub").read_text().split()[:2])
 
+    def target(self, name: str, **more: object) -> dict[str, object]:
+        """What a gateway's configuration says of it: open to the group `ops`, by the sealed secret of that name."""
+        return {
+            "name": name,
+            "protocol": "ssh",
+            "address": f"127.0.0.1:{self.port}",
+            "options": {"host_key": self.host_key_line},
+            "credential": f"local:{name}",
+            "allow": ["group:ops"],
+            **more,
+        }
+
     def __enter__(self) -> Sshd:
         authorized = self.directory / "authorized_keys"
         shutil.copy(self.user_key.with_suffix(".pub"), authorized)
