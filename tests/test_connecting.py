@@ -159,6 +159,7 @@ def test_ssh_runs_a_command_and_its_exit_status_is_passed_on(gate: Gate) -> None
     assert (done.returncode, done.stdout) == (7, b"through\n"), done.stderr
     (row,) = gate.sealed()
     assert (row["user"], row["target"], row["protocol"]) == ("alice", "prod-web", "ssh")
+    assert row["reason"] == "client-closed"
     commands = [entry["command"] for entry in gate.rows("show", row["id"]) if entry["kind"] == "shell"]
     assert commands == ["echo through; exit 7"]
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Final, cast
@@ -23,6 +25,7 @@ __all__ = ["connect"]
 
 MAX_CONNECTIONS: Final = 64  # tunnels of one `recgate connect` at a time
 BACKLOG: Final = 64
+LEAVING: Final = 5.0  # seconds for what `ssh` said last to arrive, once that has gone
 NORMAL: Final = 1000  # close code of RFC 6455 §7.4.1: the session ended as sessions do
 _POSTGRES_SOCKET: Final = ".s.PGSQL."  # what libpq calls a socket's file, with the port behind it
 
@@ -100,10 +103,23 @@ async def _carry(gateway: RemoteGateway, target: str, stream: trio.abc.HalfClose
 
 
 async def _stdio(gateway: RemoteGateway, target: str) -> bool:
-    """Carry this process's own input and output."""
+    """Carry this process's own input and output.
+
+    OpenSSH hangs up on its ProxyCommand as it ends, and its last words (RFC 4253 §11.1) are still in the pipe then.
+    """
     output, source = trio.lowlevel.FdStream(os.dup(1)), trio.lowlevel.FdStream(os.dup(0))
-    async with trio.StapledStream(output, source) as stream:
-        return await _carry(gateway, target, stream)
+    async with trio.StapledStream(output, source) as stream, trio.open_nursery() as nursery:
+        with trio.open_signal_receiver(signal.SIGHUP) as hangups:
+            nursery.start_soon(_leave, hangups, nursery.cancel_scope)
+            good = await _carry(gateway, target, stream)
+            nursery.cancel_scope.cancel()
+            return good
+    return True  # whoever hung up does not ask
+
+
+async def _leave(hangups: AsyncIterator[int], scope: trio.CancelScope) -> None:
+    async for _ in hangups:
+        scope.deadline = min(scope.deadline, trio.current_time() + LEAVING)
 
 
 # -- a place to connect to ---------------------------------------------------------------------------------
