@@ -6,6 +6,7 @@ what a gateway logs in with. Its data are in files, so that it can be stopped an
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import shutil
@@ -160,7 +161,24 @@ class OpenBao:
         token: str = "",
         namespace: str = "",
     ) -> dict[str, Any]:
-        """Ask `path`: GET, or POST with a body. Raises `Refused`; an answer without content is `{}`."""
+        """Ask `path`: GET, or POST with a body. Raises `Refused`; an answer without content is `{}`.
+
+        A new versioned mount answers "Upgrading from non-versioned" for a moment; it is asked again meanwhile.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self._ask(path, body, method, token, namespace)
+            except Refused as exc:
+                if "Upgrading from non-versioned" not in str(exc) or time.monotonic() > deadline:
+                    raise
+            assert self._process is not None
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(0.05)
+
+    def _ask(
+        self, path: str, body: Mapping[str, object] | None, method: str, token: str, namespace: str
+    ) -> dict[str, Any]:
         request = urllib.request.Request(  # noqa: S310 - the address is our own
             f"{self.address}/v1/{path}",
             None if body is None else json.dumps(body).encode(),
@@ -202,3 +220,15 @@ class OpenBao:
                 return []
             raise
         return answer["data"]["keys"]
+
+    def logins(self, path: str) -> list[str]:
+        """List the accessors of tokens made at `path`, such as `auth/people/login`.
+
+        Those that end while they are listed are not among them.
+        """
+        found: list[str] = []
+        for accessor in self("auth/token/accessors", method="LIST")["data"]["keys"]:
+            with contextlib.suppress(Refused):
+                if self("auth/token/lookup-accessor", {"accessor": accessor})["data"]["path"] == path:
+                    found.append(accessor)
+        return found
