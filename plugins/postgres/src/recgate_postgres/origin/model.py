@@ -1,0 +1,131 @@
+"""The words that the three halves of origin masks share: the catalog, the lineage of a statement, the masks.
+
+The catalog gives `Catalog`, `recgate_postgres.origin` traces a statement's text through it to `Traced`, and the masks
+say from that which result columns must not be seen and which statements are refused. Everything here is plain data, so
+that the relay stays pure; what is read from a target is read elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from recgate.errors import RecgateError
+
+__all__ = ["Catalog", "Escape", "Function", "Origin", "Relation", "Traced", "Untraceable"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Origin:
+    """A column of a relation that holds values itself: a table, partition, foreign table or materialised view."""
+
+    schema: str
+    table: str
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A relation as `pg_class` has it.
+
+    Attributes:
+        kind: `relkind`: `r`, `p`, `v`, `m`, `f`, `c`, `S`.
+        columns: names of the columns that are not dropped, in the order of `attnum`; `numbers` are theirs.
+        types: their types' object ids.
+        definition: a view's or materialised view's query, as `pg_get_viewdef` gives it, every name in it qualified.
+        parents: object ids of the relations that this inherits from or is a partition of.
+        active: whether writing to it runs a trigger or a rule.
+    """
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    columns: tuple[str, ...]
+    numbers: tuple[int, ...]
+    types: tuple[int, ...]
+    definition: str = ""
+    parents: tuple[int, ...] = ()
+    active: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function as `pg_proc` has it. `kind` is `prokind`; `built_in` says that the server brought it itself."""
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    language: str
+    built_in: bool
+    set_returning: bool = False
+
+
+class Catalog(Protocol):
+    """What one database holds, as it was at one moment. Look-ups are by exact name, unquoted and case-sensitive."""
+
+    @property
+    def version(self) -> int:
+        """The server's major version."""
+        ...
+
+    @property
+    def generation(self) -> int:
+        """A number that changes whenever anything here does."""
+        ...
+
+    def relation(self, schema: str, name: str) -> Relation | None:
+        """Give a relation, or None."""
+        ...
+
+    def relation_of(self, oid: int) -> Relation | None:
+        """Give a relation by its object id, or None."""
+        ...
+
+    def children(self, oid: int) -> Sequence[Relation]:
+        """Give the relations that inherit directly from one."""
+        ...
+
+    def functions(self, schema: str, name: str) -> Sequence[Function]:
+        """Give every function of that name, whatever its arguments."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Escape:
+    """A way on which values of `origins` leave a statement other than by a column of its result.
+
+    `way` says it for a reader: `CREATE TABLE AS`, `INSERT into public.copies`, `function dblink`.
+    """
+
+    origins: frozenset[Origin]
+    way: str
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """What one statement does with values.
+
+    Attributes:
+        columns: for each column of its result, in order, the origins whose values may show in it; None for a statement
+            that has no result.
+        escapes: where else values go.
+        predicates: origins that only decide what is found, joined, grouped or ordered.
+        changes: whether it creates, alters or drops something that later statements refer to.
+        runs: names of prepared statements and cursors that it runs, as `("statement" or "cursor", name)`: its result is
+            theirs.
+        made: names that it gives a meaning, with what they then do.
+    """
+
+    columns: tuple[frozenset[Origin], ...] | None = None
+    escapes: tuple[Escape, ...] = ()
+    predicates: frozenset[Origin] = frozenset()
+    changes: bool = False
+    runs: tuple[tuple[str, str], ...] = ()
+    made: tuple[tuple[str, str, Traced], ...] = ()
+
+
+class Untraceable(RecgateError):
+    """A statement whose values cannot be followed for certain. Says what was met, never a value."""
