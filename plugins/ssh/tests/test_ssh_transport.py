@@ -7,7 +7,7 @@ import pytest
 import trio
 import trio.testing
 
-from recgate_ssh.wire.transport import HIGH_WATER, MAX_UNSENT, Pause, SocketTransport
+from recgate_ssh.wire.transport import HIGH_WATER, MAX_UNSENT, PROMPT, Pause, SocketTransport
 
 
 class Protocol:
@@ -165,3 +165,33 @@ async def test_threat_32_a_peer_that_asks_and_does_not_read_the_answers_is_not_r
         ends[1].recv(1 << 20)
         await trio.testing.wait_all_tasks_blocked()
     assert transport.get_write_buffer_size() < MAX_UNSENT
+
+
+class Noting(socket.socket):
+    """Notes which options are set."""
+
+    def __init__(self, fileno: int) -> None:
+        super().__init__(fileno=fileno)
+        self.noted: list[tuple[int, int, int]] = []
+
+    def setsockopt(self, level: int, option: int, value: int) -> None:  # type: ignore[override]
+        self.noted.append((level, option, value))
+        super().setsockopt(level, option, value)
+
+
+async def test_what_is_said_during_set_up_is_acknowledged_at_once_and_later_by_answers(nursery: trio.Nursery):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        far = socket.create_connection(server.getsockname())
+        accepted, _ = server.accept()
+    with far, Noting(accepted.detach()) as near:
+        near.setblocking(False)
+        protocol, _ = running(nursery, near)
+        for number in range(PROMPT + 5):
+            far.send(b"x")
+            with trio.fail_after(5):
+                while len(protocol.got) <= number:
+                    await trio.testing.wait_all_tasks_blocked()
+                    await trio.lowlevel.checkpoint()
+
+        assert near.noted == [(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)] * PROMPT
+        nursery.cancel_scope.cancel()
