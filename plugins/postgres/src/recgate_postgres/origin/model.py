@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from recgate.errors import RecgateError
 
-__all__ = ["Catalog", "Escape", "Function", "Origin", "Relation", "Traced", "Untraceable"]
+__all__ = ["ANYTHING", "Catalog", "Escape", "Function", "Origin", "Relation", "Traced", "Untraceable"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -23,6 +23,10 @@ class Origin:
     schema: str
     table: str
     column: str
+
+
+# What may be a value of any column: statistics, chunks of TOAST. A mask of any column covers it.
+ANYTHING: Final = Origin("*", "*", "*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class Relation:
         definition: a view's or materialised view's query, as `pg_get_viewdef` gives it, every name in it qualified.
         parents: object ids of the relations that this inherits from or is a partition of.
         active: whether writing to it runs a trigger or a rule.
+        generated: its generated columns, each with its expression as `pg_get_expr` gives it, names in it qualified.
     """
 
     oid: int
@@ -48,11 +53,15 @@ class Relation:
     definition: str = ""
     parents: tuple[int, ...] = ()
     active: bool = False
+    generated: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function as `pg_proc` has it. `kind` is `prokind`; `built_in` says that the server brought it itself."""
+    """A function as `pg_proc` has it. `kind` is `prokind`; `built_in` says that the server brought it itself.
+
+    `definition` is what `pg_get_functiondef` gives, of those in SQL that are not built in.
+    """
 
     oid: int
     schema: str
@@ -61,6 +70,7 @@ class Function:
     language: str
     built_in: bool
     set_returning: bool = False
+    definition: str = ""
 
 
 class Catalog(Protocol):
@@ -92,6 +102,10 @@ class Catalog(Protocol):
         """Give every function of that name, whatever its arguments."""
         ...
 
+    def operator(self, name: str) -> bool:
+        """Whether any schema has an operator of that name that is not the server's own."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Escape:
@@ -120,6 +134,9 @@ class Traced:
     """
 
     columns: tuple[frozenset[Origin], ...] | None = None
+    plain: tuple[bool, ...] = ()
+    loose: bool = False
+    read: frozenset[Origin] = frozenset()
     escapes: tuple[Escape, ...] = ()
     predicates: frozenset[Origin] = frozenset()
     changes: bool = False
