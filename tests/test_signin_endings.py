@@ -175,6 +175,7 @@ def told(gate: EndingGate, session: subprocess.Popen[bytes], by: str, reason: st
 ENDS = {
     "revocation": ("the credential was revoked; sign in again", "revoked"),
     "back-channel": ("the credential was revoked; sign in again", "revoked"),
+    "administrator": ("the credential was revoked; sign in again", "revoked"),
     "group": ("access to the target was withdrawn; sign in again", "revoked"),
     "target": ("the target was removed; `recgate targets` lists what is open to you", "revoked"),
 }
@@ -195,6 +196,8 @@ def test_threat_6_what_opened_a_session_goes_and_the_session_with_it(
             provider.revoke("carol")
         case "back-channel":
             assert provider.sign_out("carol", "gateway")
+        case "administrator":
+            assert "carol" in gate.run("signin", "end", "--user", "carol")
         case "group":
             provider.set_user("carol", groups=["dev"])
         case _:
@@ -203,7 +206,7 @@ def test_threat_6_what_opened_a_session_goes_and_the_session_with_it(
 
     assert why in told(gate, session, by, reason, began)
     gate.until(lambda: lent(cluster) == [], "what the vault lent taken back")
-    if end in ("revocation", "back-channel"):
+    if end in ("revocation", "back-channel", "administrator"):
         assert gate.whoami(token).status_code == 401
 
 

@@ -20,13 +20,22 @@ __all__ = ["command_paths", "commands_page"]
 WIDTH: Final = 100
 # Commands that are called like the plugin that brings them: whoever types one has named the plugin.
 BY_NAME: Final = ("agent",)
+# What is shown is what this brings: the embedded defaults and, besides, a provider to sign in at.
+CONFIG: Final = """\
+listeners: [{protocol: metrics, bind: "127.0.0.1:0"}]
+identity:
+  - local: {}
+  - oidc: {name: corp, issuer: "https://idp.example", client_id: recgate, audience: "https://gate.example"}
+vaults: [{sealed: {name: local}}]
+"""
 
 
 @contextmanager
-def _nowhere() -> Iterator[None]:
-    """A directory without a configuration: help then shows what the embedded defaults bring."""
+def _elsewhere() -> Iterator[None]:
+    """A directory that has nothing but a configuration in it."""
     before = Path.cwd()
     with TemporaryDirectory() as empty:
+        Path(empty, "recgate.yaml").write_text(CONFIG)
         os.chdir(empty)
         try:
             yield
@@ -44,7 +53,7 @@ def _help(path: tuple[str, ...]) -> str:
 
 def command_paths() -> list[tuple[str, ...]]:
     """Every command and every command below it, by name; the root is the empty path."""
-    with _nowhere():
+    with _elsewhere():
         context = click.Context(main, info_name="recgate")
         return [(), *_below(main, context, ())]
 
@@ -65,7 +74,7 @@ def _below(group: click.Group, context: click.Context, path: tuple[str, ...]) ->
 def commands_page() -> str:
     """The page: one section a command, subcommands below their group."""
     paths = command_paths()
-    with _nowhere():
+    with _elsewhere():
         parts = [_section(path) for path in paths]
     introduction = """
 This is what `--help` prints. Exit status: 0 done; 1 the answer is no (nothing found, does not verify,

@@ -10,6 +10,8 @@ from recgate.providers import Routes, SettingsModel
 from recgate_oidc.settings import OidcSettings
 
 if TYPE_CHECKING:
+    import click
+
     from recgate.config import Configuration
     from recgate.gateway import Gateway
     from recgate.providers import Authenticator
@@ -44,3 +46,11 @@ def recgate_routes(gateway: Gateway) -> Iterable[Routes]:
     from recgate_oidc.routes import Reception
 
     return [Routes(PREFIX, Reception(gateway, PREFIX))]
+
+
+@hookimpl
+def recgate_commands() -> Iterable[click.Command]:
+    """Give `recgate signin`."""
+    from recgate_oidc.commands import signin
+
+    return [signin]
