@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from recgate.errors import RecgateError
 
-__all__ = ["ANYTHING", "Catalog", "Escape", "Function", "Origin", "Relation", "Traced", "Untraceable"]
+__all__ = ["ANYTHING", "Catalog", "Escape", "Function", "Origin", "Relation", "Traced", "Type", "Untraceable"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -37,10 +37,13 @@ class Relation:
         kind: `relkind`: `r`, `p`, `v`, `m`, `f`, `c`, `S`.
         columns: names of the columns that are not dropped, in the order of `attnum`; `numbers` are theirs.
         types: their types' object ids.
-        definition: a view's or materialised view's query, as `pg_get_viewdef` gives it, every name in it qualified.
+        definition: a view's or materialised view's query, as `pg_get_viewdef` gives it. Every name in it is qualified
+            but those of `pg_catalog`: it means what it says under the path `("pg_catalog",)`.
         parents: object ids of the relations that this inherits from or is a partition of.
         active: whether writing to it runs a trigger or a rule.
-        generated: its generated columns, each with its expression as `pg_get_expr` gives it, names in it qualified.
+        generated: its generated columns, stored or not, each with its expression as `pg_get_expr` gives it; names in
+            it are qualified as in `definition`, and columns stand bare.
+        guarded: whether reading it runs functions that are not built in (row security policies of the table's owner).
     """
 
     oid: int
@@ -54,13 +57,15 @@ class Relation:
     parents: tuple[int, ...] = ()
     active: bool = False
     generated: tuple[tuple[str, str], ...] = ()
+    guarded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
     """A function as `pg_proc` has it. `kind` is `prokind`; `built_in` says that the server brought it itself.
 
-    `definition` is what `pg_get_functiondef` gives, of those in SQL that are not built in.
+    `definition` is what `pg_get_functiondef` gives, of those in SQL that are not built in. The body of one that was not
+    written with BEGIN ATOMIC means what it says under the path at the time of its call.
     """
 
     oid: int
@@ -71,6 +76,29 @@ class Function:
     built_in: bool
     set_returning: bool = False
     definition: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """A type as `pg_type` has it.
+
+    Attributes:
+        kind: `typtype`: `b`, `c`, `d`, `e`, `p`, `r`, `m`.
+        relation: object id of the relation whose row it is, for a composite type; else 0.
+        element: object id of the element's type, for an array; else 0.
+        base: object id of the type that a domain is over; else 0.
+        active: whether making a value of it, or of it something else, runs a function that is not built in: a domain's
+            check, a cast. One of an extension in C does not count.
+    """
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    relation: int = 0
+    element: int = 0
+    base: int = 0
+    active: bool = False
 
 
 class Catalog(Protocol):
@@ -100,6 +128,22 @@ class Catalog(Protocol):
 
     def functions(self, schema: str, name: str) -> Sequence[Function]:
         """Give every function of that name, whatever its arguments."""
+        ...
+
+    def operators(self, schema: str, name: str) -> Sequence[Function]:
+        """Give the functions behind the operators of that name that are not built in.
+
+        An operator without a schema is looked for in the whole path, and the best fit for its operands is taken: one of
+        a later schema may go before one of `pg_catalog`.
+        """
+        ...
+
+    def type_named(self, schema: str, name: str) -> Type | None:
+        """Give a type, or None."""
+        ...
+
+    def type_of(self, oid: int) -> Type | None:
+        """Give a type by its object id, or None."""
         ...
 
     def operator(self, name: str) -> bool:
