@@ -76,4 +76,4 @@ def test_a_broken_configuration_does_not_hide_the_list(run, tmp_path):
     assert found.exit_code == 0
     assert not any(row["enabled"] for row in rows(found).values())
     assert "the configuration cannot be read, so none is marked as enabled" in found.stderr
-    assert set(plugins.commands) == {"ls", "show"}
+    assert set(plugins.commands) == {"ls", "show", "new"}

@@ -22,7 +22,11 @@ def emitted() -> dict[str, tuple[set[str], set[str]]]:
     """Every kind with the names of its fields and the modules that emit it."""
     found: defaultdict[str, tuple[set[str], set[str]]] = defaultdict(lambda: (set(), set()))
     for path in sorted(
-        path for pattern in SOURCES for top in ROOT.glob(pattern) for path in top.rglob("*.py")
+        path
+        for pattern in SOURCES
+        for top in ROOT.glob(pattern)
+        for path in top.rglob("*.py")
+        if "{{" not in str(path)  # of the template for plugins: no Python before it is filled in
     ):
         for kind, fields in _emissions(ast.parse(path.read_text(encoding="utf-8"))):
             found[kind][0].update(fields)

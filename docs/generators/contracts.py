@@ -11,7 +11,7 @@ from docs.generators.pages import code, docstring, page
 from recgate import decisions, driver, errors, hookspecs, leases, model, providers, session, unlocking
 from recgate.policy import approving, narrowing
 from recgate.sansio import asks, frames, reader, relay
-from recgate.testing import contracts, playbook
+from recgate.testing import contracts, maskers, playbook, policies
 
 __all__ = ["hook_names", "hooks_page", "kit_page", "providers_page", "relay_page"]
 
@@ -97,19 +97,23 @@ runs its own async code on an open session.
 
 
 def kit_page() -> str:
-    """What a vendor runs over a relay of theirs."""
-    introduction = f"""
-{docstring(contracts)}
-
-The kit is part of the core's distribution. Its pytest plugin is found by itself; nothing has to be imported
-but the class.
+    """What a vendor runs over a plugin of theirs."""
+    introduction = """
+A contract is a class to subclass: you say how yours is made and what it finds, refuses or speaks, and what
+every plugin of its kind must keep comes as tests. The kit is part of the core's distribution. Its pytest plugin
+is found by itself; nothing has to be imported but the class. `recgate plugins new policy|masker NAME` writes a
+package that has it in its tests already.
 """
     return page(
-        "Test kit for relays",
+        "Test kit for plugins",
         introduction,
-        "## The contract",
+        "## For relays\n\n" + docstring(contracts),
         *_one(contracts, "RelayContract"),
         *_classes(playbook),
+        "## For policies\n\n" + docstring(policies),
+        *_one(policies, "PolicyContract"),
+        "## For maskers\n\n" + docstring(maskers),
+        *_one(maskers, "MaskerContract"),
     )
 
 

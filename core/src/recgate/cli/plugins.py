@@ -1,13 +1,15 @@
-"""`recgate plugins`: which there are, from where, whether they are enabled, and what each brings."""
+"""`recgate plugins`: which there are, from where, whether they are enabled, what each brings; and a new one."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
 from recgate.cli.context import configuration, json_option, print_json, unbound_registry
-from recgate.errors import ConfigurationError
+from recgate.errors import ConfigurationError, PluginError
+from recgate.plugins import rendering
 from recgate.plugins.overview import Overview, overview
 
 __all__ = ["plugins"]
@@ -52,6 +54,33 @@ def show(name: str, as_json: bool) -> None:
             click.echo(f"  hook      {hook}")
         if item.error:
             click.echo(f"  refused   {item.error}")
+
+
+@plugins.command()
+@click.argument("kind", type=click.Choice(rendering.KINDS))
+@click.argument("name")
+@click.option("--summary", default="", help="One line about it, for its metadata and README.")
+@click.option(
+    "--directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    help="Where its directory is made; here by default.",
+)
+def new(kind: str, name: str, summary: str, directory: Path) -> None:
+    """Write a plugin of your own to begin with: a package with its entry point, tests and README.
+
+    NAME is what the configuration calls it. The files are those of the cookiecutter template `plugin-template`.
+    """
+    try:
+        filled = rendering.values(kind, name, summary)
+        made = rendering.render(kind, filled, directory)
+    except (PluginError, OSError) as exc:
+        click.echo(str(exc), err=True)
+        raise click.exceptions.Exit(2) from None
+    click.echo(f"wrote {made}. Next:")
+    click.echo(f"  pip install -e '{made}[test]'")
+    click.echo(f"  python -m pytest {made}")
+    click.echo(f"  recgate plugins show {filled['plugin']}")
 
 
 def _overviews() -> list[Overview]:
