@@ -30,7 +30,10 @@ class NamesSettings(Settings):
 
 PLUGINS = {
     **everything(),
-    "tiny": plugin("tiny", recgate_protocols=[tiny_provider(masks=True), tiny_provider("blind")]),
+    "tiny": plugin(
+        "tiny", recgate_protocols=[tiny_provider(masks=True, columns=True), tiny_provider("blind")]
+    ),
+    "tiny2": plugin("tiny2", recgate_protocols=[tiny_provider("tiny2", masks=True)]),
     "blind": plugin("blind"),
     "detect": plugin("detect", recgate_settings=[SettingsModel("masks", "detect", DetectSettings)]),
     "names": plugin("names", recgate_settings=[SettingsModel("masks", "names", NamesSettings)]),
@@ -95,8 +98,14 @@ def test_without_a_word_a_value_is_redacted_and_the_mask_is_for_every_target_and
 @pytest.mark.parametrize(
     ("mask", "expected"),
     [
-        ('{name: pii, detect: [x], columns: ["*.ssn"]}', ".columns: this build does not follow columns through"),
-        ('{name: pii, columns: ["*.ssn"]}', ".columns: this build does not follow columns through"),
+        ("{name: pii, columns: [ssn]}", ".columns[0]: should be TABLE.COLUMN or SCHEMA.TABLE.COLUMN"),
+        ('{name: pii, columns: ["a.b.c.d"]}', ".columns[0]: should be TABLE.COLUMN or SCHEMA.TABLE.COLUMN"),
+        ('{name: pii, columns: ["t. c"]}', ".columns[0]: should be TABLE.COLUMN or SCHEMA.TABLE.COLUMN"),
+        ("{name: pii, columns: [t.c], untraced: ask}", ".untraced: should be 'refuse' or 'mask'"),
+        ("{name: pii, columns: [t.c], predicates: no}", ".predicates: should be 'allow' or 'refuse'"),
+        ("{name: pii, detect: [x], untraced: mask}", ".untraced: says nothing without `columns`"),
+        ("{name: pii, detect: [x], predicates: refuse}", ".predicates: says nothing without `columns`"),
+        ("{name: pii, columns: []}", ": looks for nothing"),
         ("{name: Pii, detect: [x]}", ".name: should have lower-case letters"),
         ("{detect: [x]}", ".name: is missing"),
         ("{name: pii}", ": looks for nothing"),
@@ -113,6 +122,29 @@ def test_what_is_wrong_is_said_where_it_stands(mask, expected):
     found = problems(f"  - {mask}\n")
 
     assert any(f"f.yaml:12: masks[0]{expected}" in problem for problem in found), found
+
+
+def test_columns_are_read_with_what_is_done_about_doubt():
+    (mask, plain) = read(
+        '  - {name: pii, columns: ["*.ssn", sales.customers.email], untraced: mask, predicates: refuse, with: hash}\n'
+        "  - {name: one, columns: t.c}\n"
+    )
+
+    assert (mask.parts, mask.untraced, mask.predicates) == ((), "mask", "refuse")
+    assert [str(each) for each in mask.columns] == ["*.ssn", "sales.customers.email"]
+    assert ([str(each) for each in plain.columns], plain.untraced, plain.predicates) == (
+        ["t.c"],
+        "refuse",
+        "allow",
+    )
+
+
+def test_columns_of_a_target_without_columns_are_a_promise_that_nobody_keeps():
+    targets = TARGETS + "  - {name: tty, protocol: tiny2, address: a, labels: {tty: x}}\n"
+
+    (found,) = problems("  - {name: pii, columns: [t.c], targets: {tty: x}}\n", targets)
+    assert "the mask pii applies to tty, and tiny2 is not masked by columns by this build" in found
+    assert read("  - {name: pii, columns: [t.c], detect: [x]}\n", targets)
 
 
 def test_names_are_unique():
@@ -147,5 +179,16 @@ def test_the_schema_has_the_keys_of_both():
     schema = json_schema(Registry(PLUGINS, path=[]))
     mask = schema["$defs"]["mask"]  # pyright: ignore[reportIndexIssue]
 
-    assert set(mask["properties"]) == {"name", "targets", "except", "with", "detect", "deny", "names"}
+    assert set(mask["properties"]) == {
+        "name",
+        "targets",
+        "except",
+        "columns",
+        "untraced",
+        "predicates",
+        "with",
+        "detect",
+        "deny",
+        "names",
+    }
     assert mask["additionalProperties"] is False

@@ -2,9 +2,10 @@
 
 import pytest
 
-from recgate.config import MaskSettings
+from recgate.config import MaskSettings, PluginEntry
+from recgate.config.values import Settings
 from recgate.errors import AccessDenied
-from recgate.mask import Becomes, Selected, selected
+from recgate.mask import Becomes, ColumnPattern, Selected, selected
 from recgate.model import Principal, Secret, TargetInfo
 
 
@@ -61,3 +62,22 @@ def test_each_mask_hashes_with_a_key_of_its_own():
 
     assert hashed("a") == hashed("a")
     assert hashed("a") != hashed("b")
+
+
+def test_columns_need_no_plugin_and_carry_what_is_done_about_doubt():
+    patterns = (ColumnPattern("*.ssn"),)
+    mask = MaskSettings("pii", (), Becomes.HASH, columns=patterns, untraced="mask", predicates="refuse")
+    plain = MaskSettings("more", (), columns=patterns)
+
+    masking = selected(of(mask, plain, names=()), target(), ALICE)
+
+    assert masking is not None
+    assert [(each.name, each.whole, each.predicates) for each in masking.columns] == [
+        ("pii", True, False),
+        ("more", False, True),
+    ]
+    assert masking.hints(b"078-05-1120") == []
+    assert masking.find(b"078-05-1120") == []
+    looks = MaskSettings("pii", (PluginEntry("detect", Settings()),), columns=patterns)
+    with pytest.raises(AccessDenied, match="no installed plugin"):
+        selected(of(looks, names=()), target(), ALICE)

@@ -30,6 +30,7 @@ from recgate.errors import (
 from recgate.ids import new_session_id
 from recgate.leases import vaults_words
 from recgate.mask import selected
+from recgate.mask.columns import ColumnPolicy
 from recgate.metrics import LOGIN_SECONDS
 from recgate.model import ConnectionInfo, Evidence, Principal, ScramKeys, TargetInfo
 from recgate.providers import Challenge, Lease, Settling, Vault
@@ -120,13 +121,21 @@ class Door:
         with trio.CancelScope() as waiting:
             session.on_end(waiting.cancel)
             await self._admit(session, settings, request)
-            session.narrow(self.gateway.registry.policies)
+            self._mask(session)
         if (ended := session.denied) is not None:
             raise AccessDenied(ended.reason, code=ended.code)
-        session.masking = selected(self.gateway.masks, session.target, session.principal)
         session.stages = pipeline(self.gateway.registry.session_stages(session))
         LOGIN_SECONDS.labels(self.connection.protocol).observe(trio.current_time() - self._arrived)
         return session
+
+    def _mask(self, session: Session) -> None:
+        """Choose the session's masks and what judges its requests. Raises `AccessDenied`, and what a policy raises."""
+        registry = self.gateway.registry
+        masking = session.masking = selected(self.gateway.masks, session.target, session.principal)
+        if masking is not None and masking.columns and registry.protocols[session.target.protocol].columns:
+            session.narrow([*registry.policies, ColumnPolicy()])
+        else:
+            session.narrow(registry.policies)
 
     async def _admit(self, session: Session, settings: TargetSettings, request: Request) -> None:
         decision = session.decide(request)

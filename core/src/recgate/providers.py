@@ -97,7 +97,8 @@ class ProtocolProvider:
     asked and nothing needs to be verified.
     `acts(text)` says what a recorded statement did, by its text alone: for what-if runs of policies.
     `masks` says that it masks what comes from the target (`Routed.masking`, `Session.masking`); a target of a protocol
-    that does not cannot have a mask.
+    that does not cannot have a mask. `columns` says that it does so by origin as well (`Masking.columns`): it follows
+    columns through what is asked, and says in the details of each request what it could not follow (`COLUMNS`).
     """
 
     name: str
@@ -113,6 +114,7 @@ class ProtocolProvider:
     tunnel_line: Callable[[TargetInfo, str, str], str] | None = None
     acts: Callable[[str], Sequence[Act]] | None = None
     masks: bool = False
+    columns: bool = False
 
 
 class Service(Protocol):

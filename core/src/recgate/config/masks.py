@@ -13,6 +13,7 @@ from recgate.config.problems import KeyPath, suggestion
 from recgate.config.sections import MaskSettings, PluginEntry, TargetSettings
 from recgate.config.targets import check_names
 from recgate.config.values import Settings
+from recgate.mask.columns import ColumnPattern
 from recgate.mask.replacing import Becomes
 
 __all__ = ["DETECT_KEYS", "MaskKeys", "read_masks"]
@@ -20,6 +21,12 @@ __all__ = ["DETECT_KEYS", "MaskKeys", "read_masks"]
 # The keys of a mask that the plugin `detect` reads; any other key that is not the core's is the name of a plugin.
 DETECT_KEYS: Final = ("detect", "patterns", "deny")
 MAX_KEPT: Final = 64
+MAX_COLUMNS: Final = (
+    1_000  # patterns of one mask: each column that a database has is compared with all of them
+)
+# The keys of a mask that the core reads, and those of them that say something of `columns` alone.
+_OWN: Final = ("name", "targets", "except", "columns", "untraced", "predicates", "with")
+_OF_COLUMNS: Final = ("untraced", "predicates")
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 
@@ -28,6 +35,11 @@ def _name(name: str) -> str:
     if not _NAME.match(name):
         raise ValueError("should have lower-case letters, digits, dash and underscore, at most 63")
     return name
+
+
+def _pattern(text: str) -> str:
+    ColumnPattern(text)
+    return text
 
 
 def _values(value: object) -> object:
@@ -50,6 +62,9 @@ class MaskKeys(Settings):
     Attributes:
         targets: labels that a target must have, each with a value or a list of them; without any, every target.
         except: `user:NAME` and `group:NAME` who see what is there.
+        columns: `TABLE.COLUMN` or `SCHEMA.TABLE.COLUMN`, with * and ?; masked however their values get into a result.
+        untraced: what becomes of a request whose columns cannot be followed for certain.
+        predicates: whether those columns may decide what is found, joined and ordered.
         with: what stands in the place of a value; `hash` and `tokenize` give the same for the same value.
     """
 
@@ -58,6 +73,13 @@ class MaskKeys(Settings):
         default_factory=dict[str, tuple[str, ...]]
     )
     exempt: tuple[str, ...] = Field(default=(), alias="except")
+    columns: Annotated[
+        tuple[Annotated[str, AfterValidator(_pattern)], ...],
+        BeforeValidator(_values),
+        Field(max_length=MAX_COLUMNS),
+    ] = ()
+    untraced: Literal["refuse", "mask"] = "refuse"
+    predicates: Literal["allow", "refuse"] = "allow"
     becomes: Annotated[
         Literal["redact", "null", "hash", "tokenize"] | KeepLast, BeforeValidator(_null), Field(alias="with")
     ] = "redact"
@@ -81,51 +103,60 @@ def read_masks(
 
 
 def _read_mask(data: dict[str, object], path: KeyPath, read: EntryReader) -> MaskSettings | None:
-    if "columns" in data:
-        # Following a column through views, functions and aliases is what such a mask promises; without that it
-        # would be dodged by an alias, and be trusted all the same.
-        wrong = "this build does not follow columns through queries, so it cannot mask by origin"
-        read.problems.add(
-            (*path, "columns"), wrong, "Remove it, and mask by content: `detect`, `patterns`, `deny`"
-        )
-        data.pop("columns")
-        if not data.keys() & {*DETECT_KEYS}:
-            return None
-    own = {"name", "targets", "except", "with"}
-    keys = read.model({key: each for key, each in data.items() if key in own}, path, MaskKeys)
-    parts = _parts({key: each for key, each in data.items() if key not in own}, path, read)
-    if keys is None or not parts:
+    keys = read.model({key: each for key, each in data.items() if key in _OWN}, path, MaskKeys)
+    parts = _parts(
+        {key: each for key, each in data.items() if key not in _OWN}, path, read, bool(data.get("columns"))
+    )
+    if keys is None or parts is None:
         return None
+    for key in _OF_COLUMNS:
+        if key in data and not keys.columns:
+            read.problems.add(
+                (*path, key), "says nothing without `columns`", "Remove it, or name the columns"
+            )
     check_names(keys.exempt, (*path, "except"), read)
     becomes, keep = keys.becomes, 0
     if isinstance(becomes, KeepLast):
         becomes, keep = Becomes.KEEP_LAST, becomes.keep_last
-    return MaskSettings(keys.name, tuple(parts), Becomes(becomes), keep, keys.targets, keys.exempt)
+    return MaskSettings(
+        keys.name,
+        tuple(parts),
+        Becomes(becomes),
+        keep,
+        keys.targets,
+        keys.exempt,
+        tuple(map(ColumnPattern, keys.columns)),
+        keys.untraced,
+        keys.predicates,
+    )
 
 
-def _parts(data: dict[str, object], path: KeyPath, read: EntryReader) -> list[PluginEntry]:
-    """Read what plugins look for; empty where a problem was noted."""
+def _parts(
+    data: dict[str, object], path: KeyPath, read: EntryReader, columns: bool
+) -> list[PluginEntry] | None:
+    """Read what plugins look for; None where a problem was noted. With `columns` there may be nothing."""
     detect = {key: data.pop(key) for key in DETECT_KEYS if key in data}
     asked = {"detect": (path, detect)} if detect else {}
     for word, value in data.items():
         if word not in read.registry.candidates:
-            known = ("name", "targets", "except", "with", *DETECT_KEYS)
-            read.problems.add((*path, word), "there is no such key", suggestion(word, known))
-            return []
+            read.problems.add((*path, word), "there is no such key", suggestion(word, (*_OWN, *DETECT_KEYS)))
+            return None
         asked[word] = ((*path, word), read.mapping(value, (*path, word)))
-    if not asked:
-        read.problems.add(path, "looks for nothing", "Name something in `detect`, `patterns` or `deny`")
+    if not asked and not columns:
+        remedy = "Name something in `columns`, `detect`, `patterns` or `deny`"
+        read.problems.add(path, "looks for nothing", remedy)
+        return None
     parts: list[PluginEntry] = []
     for word, (at, options) in asked.items():
         if not read.enable(word, at, f"the masker `{word}`"):
-            return []
+            return None
         model = read.registry.settings.get(("masks", word))
         if model is None:
             read.problems.add(at, f"the plugin {word} masks nothing", "Remove it")
-            return []
+            return None
         validated = read.model(options, at, model)
         if validated is None:
-            return []
+            return None
         parts.append(PluginEntry(word, validated))
     return parts
 
@@ -141,9 +172,12 @@ def _check_reach(
         )
     for protocol in sorted({info.protocol for info in covered}):
         provider = read.registry.protocols.get(protocol)
-        if provider is None or not provider.masks:
+        # On targets without columns a mask's other rules may do; one that has no other would do nothing there.
+        wanted = provider is not None and provider.masks and (provider.columns or bool(mask.parts))
+        if not wanted:
             name = next(info.name for info in covered if info.protocol == protocol)
-            wrong = f"the mask {mask.name} applies to {name}, and {protocol} is not masked by this build"
+            how = "not masked" if provider is None or not provider.masks else "not masked by columns"
+            wrong = f"the mask {mask.name} applies to {name}, and {protocol} is {how} by this build"
             read.problems.add(
                 path, wrong, "Select targets by a label that it does not have: `targets: {data: pii}`"
             )

@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, Field
 
 from recgate.config.values import Bind, ConfiguredPath, Duration, Network, Settings, Size, check_host
+from recgate.mask.columns import ColumnPattern
 from recgate.mask.replacing import Becomes
 from recgate.model import Principal, TargetInfo
 
@@ -220,7 +221,8 @@ class TargetSettings:
 class MaskSettings:
     """One mask: what it looks for (`parts`, each a plugin's own model), where, and what becomes of it.
 
-    `targets` are labels that a target must have, each one of the values given; `exempt` is `except:`.
+    `columns` is what it masks by origin. `targets` are labels that a target must have, each one of the values given;
+    `exempt` is `except:`.
     """
 
     name: str
@@ -229,6 +231,9 @@ class MaskSettings:
     keep: int = 0
     targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     exempt: tuple[str, ...] = ()
+    columns: tuple[ColumnPattern, ...] = ()
+    untraced: Literal["refuse", "mask"] = "refuse"
+    predicates: Literal["allow", "refuse"] = "allow"
 
     def covers(self, target: TargetInfo) -> bool:
         """Say whether a target has the labels; without any demanded, every target does."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from recgate.errors import AccessDenied
+from recgate.mask.columns import ColumnMask
 from recgate.mask.masking import Mask, Masking
 from recgate.mask.replacing import Becomes, Replacer
 from recgate.model import Principal, Secret, TargetInfo
@@ -39,15 +40,34 @@ def selected(of: Selected, target: TargetInfo, principal: Principal) -> Masking 
     chosen = [mask for mask in of.masks if mask.covers(target) and not mask.spares(principal)]
     if not chosen:
         return None
-    return Masking([_made(of, mask) for mask in chosen], of.clock)
+    replacers = {mask.name: _replacer(of, mask) for mask in chosen}
+    return Masking(
+        [_made(of, mask, replacers[mask.name]) for mask in chosen if mask.parts or not mask.columns],
+        of.clock,
+        [_by_origin(mask, replacers[mask.name]) for mask in chosen if mask.columns],
+    )
 
 
-def _made(of: Selected, mask: MaskSettings) -> Mask:
+def _made(of: Selected, mask: MaskSettings, replacer: Replacer) -> Mask:
     maskers = tuple(masker for masker in of.maskers if masker.name == mask.name)
     if not maskers:
         raise AccessDenied(f"no installed plugin looks for what the mask {mask.name} masks", rule=mask.name)
+    return Mask(mask.name, maskers, replacer)
+
+
+def _by_origin(mask: MaskSettings, replacer: Replacer) -> ColumnMask:
+    return ColumnMask(
+        mask.name,
+        mask.columns,
+        replacer,
+        whole=mask.untraced == "mask",
+        predicates=mask.predicates == "allow",
+    )
+
+
+def _replacer(of: Selected, mask: MaskSettings) -> Replacer:
     key = b""
     if mask.becomes in (Becomes.HASH, Becomes.TOKENIZE):
         # A key of its own: the same value under two masks must not look the same.
         key = hmac.digest(of.key().reveal(), b"mask\0" + mask.name.encode(), hashlib.sha256)
-    return Mask(mask.name, maskers, Replacer(mask.becomes, keep=mask.keep, key=key))
+    return Replacer(mask.becomes, keep=mask.keep, key=key)

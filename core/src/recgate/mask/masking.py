@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from recgate.errors import RecgateError
+from recgate.mask.columns import ColumnMask
 from recgate.mask.replacing import Becomes, Replacer
 from recgate.providers import Hinting, Masker
 
@@ -51,10 +52,13 @@ class Hit:
 class Masking:
     """The masks of one session, in configured order."""
 
-    __slots__ = ("_clock", "_hinting", "_maskers", "_names", "ascii", "nulls")
+    __slots__ = ("_clock", "_hinting", "_maskers", "_names", "ascii", "columns", "nulls")
 
-    def __init__(self, masks: Sequence[Mask], clock: Callable[[], float]) -> None:
-        """`clock` gives seconds, for telling that a masker took too long."""
+    def __init__(
+        self, masks: Sequence[Mask], clock: Callable[[], float], columns: Sequence[ColumnMask] = ()
+    ) -> None:
+        """`clock` gives seconds, for telling that a masker took too long; `columns` are the masks by origin."""
+        self.columns = tuple(columns)
         self._clock = clock
         self._maskers = [(mask, masker) for mask in masks for masker in mask.maskers]
         self._hinting = [masker for _, masker in self._maskers if isinstance(masker, Hinting)]
