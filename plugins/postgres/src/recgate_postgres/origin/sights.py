@@ -25,6 +25,7 @@ class Sight:
 
     catalog: Catalog
     path: tuple[str, ...]
+    mark: int = 0  # for `Sights.holds`
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,21 @@ class Wait:
 class Sights(Protocol):
     """What one connection knows of its database."""
 
-    def sight(self) -> Sight | Doubt | Wait:
-        """Say what the next statement of the client would be read with. Cheap: asked before each."""
+    def sight(self, text: bytes) -> Sight | Doubt | Wait:
+        """Say what the next text of the client would be read with. Cheap: asked before each.
+
+        A text that reads nothing (BEGIN, SET, COMMIT, ROLLBACK, SHOW…) waits for nobody: it gets a sight at once, of
+        an empty catalog if no other is known. One of several statements is a doubt where an earlier one may change what
+        the later ones mean.
+        """
+        ...
+
+    def holds(self, sight: Sight) -> bool:
+        """Whether nothing that went through the gateway may have changed the catalog since `sight` was given.
+
+        A text runs later than it was read: behind others, or when a lock is free. So this is asked again when its
+        result begins to come.
+        """
         ...
 
     def runs(self, text: bytes, changes: bool) -> None:
