@@ -21,6 +21,8 @@ from recgate_policy_cel.examining import examine
 from recgate_policy_cel.policy import CelPolicy
 from recgate_policy_cel.rules import CelRule
 from recgate_postgres.acts import read
+from recgate_ssh.gating import acts_of_line
+from recgate_ssh.paths import file_act, file_request, settled
 from tests.rulehouse import alice, ask, session
 
 PAGE = (DOCS / "howto" / "policy-cookbook.md").read_text(encoding="utf-8")
@@ -73,6 +75,13 @@ def asked_with(kind: str, text: str, words: dict[str, object]):
     of.connection = replace(of.connection, peer=f"{source}:5555")
     if kind == "sql":
         details["acts"] = read(text).acts
+    if kind == "file" and (act := re.fullmatch(r"([a-z]+) (/.*)", text)):
+        path, certain = settled(act[2])
+        return ask(
+            file_request(0, (file_act(act[1], path, certain=certain),), by="sftp"), of
+        ), time.struct_time(clock)
+    if kind == "shell" and text:
+        details["acts"] = acts_of_line(text)
     return ask(Request(kind, text.replace("\\n", "\n"), details=details), of), time.struct_time(clock)
 
 

@@ -168,14 +168,8 @@ class Session:
         A deny has been recorded; the caller says it in the protocol's own words. Cancelled, the frame may be
         recorded but must not be forwarded. Raises `RecordingFailed`.
         """
-        if frame.request is not None:
-            decision = self.decide(frame.request)
-            if decision.effect is Effect.HOLD:
-                decision = await self.held(frame.request, decision)
-            elif decision.effect is Effect.DENY:
-                self.note_decision(frame.request, decision)
-            if decision.effect is not Effect.ALLOW:
-                return decision
+        if frame.request is not None and (denied := await self.ask(frame.request)) is not None:
+            return denied
         if self.stages is not None:
             frame = self.stages(frame)
         self.recorder.append(frame.side, frame.kind, frame.data, frame.channel)
@@ -184,6 +178,18 @@ class Session:
         if self.waits:
             await self.recorder.durable()
         return frame
+
+    async def ask(self, request: Request) -> Decision | None:
+        """Decide on what no single frame asks for, waiting where it is held; gives the deny, which has been recorded.
+
+        Cancelling withdraws the question; nothing may be forwarded then. Raises `RecordingFailed`.
+        """
+        decision = self.decide(request)
+        if decision.effect is Effect.HOLD:
+            decision = await self.held(request, decision)
+        elif decision.effect is Effect.DENY:
+            self.note_decision(request, decision)
+        return None if decision.effect is Effect.ALLOW else decision
 
     def record_frames(self, frames: list[Frame]) -> None:
         """Record several decided frames with one write, in order. Raises `RecordingFailed`."""

@@ -23,7 +23,7 @@ class Act:
 
     Attributes:
         verb: upper-case word: `SELECT`, `DROP`, `CALL`; of a file `READ` or `WRITE`; of a command its program's name
-            as it was written.
+            as it was written, without directories.
         objects: `kind name`, with the schema that the name resolves to: `table public.customers`.
         tables: relations read or written, `schema.name`.
         columns_read: `schema.table.column`, or `*.column` where the relation is not known.
@@ -32,6 +32,10 @@ class Act:
         has_where: of UPDATE, DELETE, SELECT: whether a condition narrows it; true for other verbs.
         has_limit: whether LIMIT or FETCH FIRST bounds the rows; true for verbs that give none.
         opaque: what it does cannot be read from its text: rules that speak of any of the above match it too.
+        path: of a file: which one, as far as it can be told without the target: `/etc/passwd`. A path that leads
+            elsewhere than it looks, or from where nobody knows, makes the act opaque.
+        direction: of a file `download` where it is read and `upload` where it is written, or what else is done to it:
+            `remove`, `rename`, `list`, `mkdir`, `rmdir`, `attributes`, `symlink`, `link`.
         kind: where it is not the request's own: a `sql` request that lets the server read or write a file or run a
             program (`COPY … TO PROGRAM`) has an act of the kind `file` besides.
     """
@@ -46,6 +50,8 @@ class Act:
     has_limit: bool = True
     opaque: bool = False
     kind: str = ""
+    path: str = ""
+    direction: str = ""
 
 
 _NOTHING_SAID: Final = (Act(),)

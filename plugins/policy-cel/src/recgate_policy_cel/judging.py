@@ -143,7 +143,9 @@ class KindRules:
         # An act that is opaque may be judged by another condition: then every act matters, whatever is read of it.
         self._acts = bool(by_act) or any(each.opaque is not None for each in rules)
         said = {field for field in fields if field.nature in (Nature.PLAIN, Nature.KIND)} - by_act
-        self._said = [(name_of(Ref(field)), field) for field in _sorted(said)]
+        # A protocol without acts (`forward`) says some of them of the request as a whole.
+        also = {field for field in by_act if field.name in ("path", "direction")}
+        self._said = [(name_of(Ref(field)), field) for field in _sorted(said | also)]
         thresholds = {
             node for condition in conditions for node in walk(condition) if isinstance(node, Threshold)
         }
@@ -199,9 +201,11 @@ class KindRules:
     ) -> bool:
         if not self._acts:
             return test(values)
+        whole = {name: values[name] for name, _ in self._by_act if name in values}
         for act in acts:
             for name, field in self._by_act:
-                values[name] = act_value(field, act)
+                value = act_value(field, act)
+                values[name] = value or whole[name] if name in whole else value
             if (opaque if opaque is not None and act.opaque else test)(values):
                 return True
         return False

@@ -57,6 +57,8 @@ _OF_ACT: Final[Mapping[str, Callable[[Act], object]]] = {
     "has_where": lambda act: act.has_where,
     "has_limit": lambda act: act.has_limit,
     "opaque": lambda act: act.opaque,
+    "path": lambda act: act.path,
+    "direction": lambda act: act.direction,
 }
 _TYPES: Final[Mapping[str, type]] = {"string": str, "int": int, "bool": bool}
 

@@ -54,9 +54,13 @@ class Part:
         fields = (self.objects, self.tables, self.read, self.written, self.functions)
         opaque = self.opaque or any(len(each) > MAX_NAMES for each in fields)
         objects, tables, read, written, functions = (tuple(each)[:MAX_NAMES] for each in fields)
-        return Act(
-            self.verb, objects, tables, read, written, functions, self.where, self.limit, opaque, self.kind
-        )
+        path = direction = ""
+        if self.kind == "file":
+            # The first word of its only object says whether it is a file; a program has no path.
+            path = next((each[5:] for each in objects if each.startswith("file ")), "")
+            direction = "upload" if self.verb == "WRITE" else "download"
+        facts = (objects, tables, read, written, functions, self.where, self.limit, opaque)
+        return Act(self.verb, *facts, self.kind, path, direction)
 
 
 class Scope:

@@ -7,13 +7,14 @@ line on stderr and exit status 1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from recgate.decisions import Decision
 from recgate.errors import RemoteProtocolError
 from recgate.sansio.frames import CLIENT, GATEWAY, UPSTREAM, Frame, Request, Side
 from recgate_ssh.frames import Kind, body_of, kind_of, word_frame
+from recgate_ssh.gating import acts_of_line, judged, watch
 from recgate_ssh.lane import Lane, Traffic
 from recgate_ssh.wire.channel import WireChannel
 from recgate_ssh.wire.replies import Slot
@@ -65,6 +66,7 @@ class End:
         self.asked: list[Slot] = []  # slots of the other end's channel, for answers that come from here
         self._pauses: set[str] = set()
         self.over = False
+        self.through: Callable[[bytes, bool], None] | None = None  # a gate that looks at what comes
         self.other = self  # the end across, once the bridge has both
 
     def _lane_waits(self, yes: bool) -> None:
@@ -90,6 +92,9 @@ class End:
         self.bridge.far_refused(self, code, reason)
 
     def data(self, data: bytes, *, ext: bool) -> None:
+        if self.through is not None:
+            self.through(data, ext)
+            return
         kind = "ext" if ext else "data"
         self.lane.push(Frame(self.side, kind, data, self.bridge.number), self.other.put)
 
@@ -151,8 +156,11 @@ class Bridge:
         self.opener.channel = channel
         channel.events = self.opener
         self.pty: dict[str, Value] = {}
+        self._started = False
         for end in self.ends.values():
             end.lane.notice = self.tell
+        if kind == "session" and judged(crossing.session):
+            near.through = self._early
 
     # -- opening ---------------------------------------------------------------------------------------
 
@@ -227,10 +235,19 @@ class Bridge:
             end.answer(slot, False)
             return
         values = unpack(word, payload)
+        if word.starts and self._started and self.ends[CLIENT].through is not None:
+            # What this channel is was decided with its first program; a gate knows no other.
+            self.crossing.note(f"refused a second {name} on one channel")
+            end.answer(slot, False)
+            return
         if name == "pty-req":
             self.pty = values
         body = {"type": name, "reply": slot is not None, **values}
         request = self._asks(word, values)
+        also: tuple[Request, ...] = ()
+        if word.starts:
+            self._started = True
+            also = watch(self, word.name, values)
         frame = word_frame(end.side, kind_of(name), body, self.number, request)
         original = frame.data
 
@@ -245,7 +262,7 @@ class Bridge:
                 end.other.asked.append(slot)
             end.other.channel.send_request(name, sent, want_reply=slot is not None)
 
-        end.lane.push(frame, deliver, lambda decision: self._denied(end, slot, decision))
+        end.lane.push(frame, deliver, lambda decision: self._denied(end, slot, decision), also)
 
     def _asks(self, word: Word, values: Mapping[str, Value]) -> Request | None:
         """Say what starting a program asks for. Never judged by how a command begins (threat 13)."""
@@ -256,7 +273,14 @@ class Bridge:
             name = legible(values["name"])
             kind = "file" if name == "sftp" else "shell"
             return Request(kind, name, self.number, {**details, "subsystem": name})
-        return Request("shell", legible(values.get("command", "")), self.number, details)
+        command = legible(values.get("command", ""))
+        if word.name == "exec" and judged(self.crossing.session):
+            details["acts"] = acts_of_line(command)
+        return Request("shell", command, self.number, details)
+
+    def _early(self, data: bytes, ext: bool) -> None:
+        """Drop what a client sends before it has said what for: nobody could say what reads it."""
+        self.crossing.note(f"dropped {len(data)} bytes that came before any program was asked for")
 
     def _side_door(self, end: End, kind: str, slot: Slot | None) -> None:
         request = Request(kind, "", self.number)
@@ -267,10 +291,13 @@ class Bridge:
         end.lane.push(frame, lambda _: end.answer(slot, False), lambda _: end.answer(slot, False))
 
     def _denied(self, end: End, slot: Slot | None, decision: Decision) -> None:
-        where = f" (recgate session {self.crossing.session.id})"
-        rule = f"{decision.rule}: " if decision.rule else ""
         end.answer(slot, True)
-        self.end_with(f"{rule}{decision.reason or 'denied'}{where}")
+        self.end_with(self.words(decision))
+
+    def words(self, decision: Decision) -> str:
+        """Say a refusal."""
+        rule = f"{decision.rule}: " if decision.rule else ""
+        return f"{rule}{decision.reason or 'denied'} (recgate session {self.crossing.session.id})"
 
     # -- what the gateway itself says ------------------------------------------------------------------------
 

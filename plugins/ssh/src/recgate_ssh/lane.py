@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from recgate.decisions import Decision
 from recgate.errors import RecordingFailed
-from recgate.sansio.frames import Frame
+from recgate.sansio.frames import Frame, Request
 from recgate.session import Session
 
 __all__ = ["MAX_QUEUED", "Lane", "Traffic"]
@@ -22,7 +22,7 @@ MAX_QUEUED: Final = 1024  # items behind one that waits; data among them is boun
 
 Deliver = Callable[[Frame], None]
 Deny = Callable[[Decision], None]
-Item = tuple[Frame, Deliver, Deny | None]
+Item = tuple[Frame, Deliver, Deny | None, tuple[Request, ...]]
 
 
 class Traffic(Protocol):
@@ -70,14 +70,24 @@ class Lane:
         """Whether nothing waits."""
         return not self._running and not self._queue
 
-    def push(self, frame: Frame, deliver: Deliver, deny: Deny | None = None) -> None:
-        """Pass a frame on: `deliver` is called with what was recorded, or `deny` with the decision that refused it."""
+    def push(
+        self,
+        frame: Frame,
+        deliver: Deliver,
+        deny: Deny | None = None,
+        also: tuple[Request, ...] = (),
+    ) -> None:
+        """Pass a frame on: `deliver` is called with what was recorded, or `deny` with the decision that refused it.
+
+        `also` is what must be allowed besides the frame's own request.
+        """
         traffic = self._traffic
         if traffic.stopped:
             return
         session = self._session
-        if self._running or self._held or frame.request is not None or session.waits or session.recorder.full:
-            self._enqueue((frame, deliver, deny))
+        asks = frame.request is not None or also
+        if self._running or self._held or asks or session.waits or session.recorder.full:
+            self._enqueue((frame, deliver, deny, also))
             return
         try:
             frame = session.submit_now(frame)
@@ -117,16 +127,27 @@ class Lane:
         else:
             self._pause(False)
 
+    async def _asked(self, frame: Frame, also: tuple[Request, ...]) -> Decision | None:
+        """Ask about everything that a frame asks for, where that is more than one thing."""
+        if not also:
+            return None
+        asks = also if frame.request is None else (frame.request, *also)
+        frame.request = None
+        for request in asks:
+            if (denied := await self._session.ask(request)) is not None:
+                return denied
+        return None
+
     async def _run(self) -> None:
         """Empty the queue. Cancelled, what was not delivered is dropped with the session."""
         traffic = self._traffic
         session = self._session
         try:
             while self._queue and not self._held and not traffic.stopped:
-                frame, deliver, deny = self._queue.popleft()
+                frame, deliver, deny, also = self._queue.popleft()
                 await session.room()
                 session.notice = self.notice
-                outcome = await session.submit(frame)
+                outcome = await self._asked(frame, also) or await session.submit(frame)
                 if traffic.stopped:
                     return
                 if isinstance(outcome, Decision):
