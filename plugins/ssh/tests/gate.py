@@ -24,6 +24,7 @@ from recgate.driver import DriverSession
 from recgate.errors import AccessDenied, AuthenticationFailed, UpstreamFailed
 from recgate.ids import new_session_id
 from recgate.keys import GatewayKeys
+from recgate.mask import Masking
 from recgate.model import (
     CertificateEvidence,
     ConnectionInfo,
@@ -106,6 +107,7 @@ class Door:
         )
         self.session.credential = self.gate.credential
         self.session.stages = self.gate.stage
+        self.session.masking = self.gate.masking
         return self.session
 
     async def dial(self) -> socket.socket:
@@ -152,6 +154,7 @@ class Gate:
         self.voucher: Voucher | None = None
         self.decide: Callable[[PolicyRequest], Decision] = lambda request: ALLOW
         self.stage: Stage | None = None
+        self.masking: Masking | None = None
         self.waits = False
         self.judging: trio.Event | None = None  # logins wait for it
         self.opening: trio.Event | None = None  # sessions wait for it

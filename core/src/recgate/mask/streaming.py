@@ -7,11 +7,11 @@ out as it is, and if it turns out to have been the beginning of a value, the res
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple, Protocol
 
-from recgate.mask.masking import Hit, Masking
+from recgate.mask.masking import Hit
 
-__all__ = ["MAX_HELD", "MaskedSpan", "StreamMasker"]
+__all__ = ["MAX_HELD", "Finder", "Judged", "MaskedSpan", "StreamMasker"]
 
 MAX_HELD: Final = 256  # bytes held back while a value is still possible
 _KEPT: Final = 256  # bytes of what went out that are remembered, to know a value by its beginning
@@ -26,12 +26,33 @@ class MaskedSpan:
     partial: bool
 
 
+class Finder(Protocol):
+    """What a stream is looked through with: `Masking`, or something that reads the stream otherwise."""
+
+    def find(self, value: bytes, *, final: bool = True) -> list[Hit]:
+        """Give the hits, in order and without overlaps. Raises `MaskFailed`."""
+        ...
+
+    def growing(self, data: bytes) -> int:
+        """Give the offset from which on more may become a value."""
+        ...
+
+
+class Judged(NamedTuple):
+    """What is said of a stream so far: `data` up to `already` went out before, up to `cut` it may go out now."""
+
+    data: bytes
+    already: int
+    cut: int
+    hits: list[Hit]
+
+
 class StreamMasker:
     """One direction of one stream. `feed` and `flush` give what may go out now, masked."""
 
     __slots__ = ("_context", "_held", "_masking", "_open", "found")
 
-    def __init__(self, masking: Masking) -> None:
+    def __init__(self, masking: Finder) -> None:
         self._masking = masking
         self._context = b""  # the end of what went out, unmasked
         self._held = b""
@@ -57,6 +78,15 @@ class StreamMasker:
         return self._step(self._held, final=True)
 
     def _step(self, fresh: bytes, *, final: bool) -> bytes:
+        data, already, cut, hits = self.judge(fresh, final=final)
+        self._held = data[cut:]
+        return _masked(data, already, cut, hits)
+
+    def judge(self, fresh: bytes, *, final: bool) -> Judged:
+        """Say of all that has not gone out yet how far it may and what of it is masked, for who writes it out itself.
+
+        What lies behind `cut` is to be given again with the next call. Raises `MaskFailed`.
+        """
         context = self._context
         data = context + fresh
         already = len(context)
@@ -68,28 +98,16 @@ class StreamMasker:
             # A value goes out whole or not at all, unless it is longer than what may be held.
             if hit.start < cut < hit.end:
                 cut = hit.start if len(data) - hit.start <= MAX_HELD and hit.start >= already else len(data)
-        out = self._masked(data, already, cut, hits)
+        for hit in hits:
+            reaches = hit.end > already and hit.start < cut
+            if reaches and (self._open != hit.rule or hit.start >= already):
+                self.found.append(MaskedSpan(hit.rule, hit.start < already))
         self._remember(data, cut, hits)
-        self._held = data[cut:]
-        return out
+        return Judged(data, already, cut, hits)
 
     def _growing(self, data: bytes, already: int) -> int:
         growing = self._masking.growing(data)
         return growing if growing >= already else already
-
-    def _masked(self, data: bytes, start: int, cut: int, hits: list[Hit]) -> bytes:
-        parts: list[bytes] = []
-        position = start
-        for hit in hits:
-            if hit.end <= start or hit.start >= cut:
-                continue
-            begins, ends = max(hit.start, start), min(hit.end, cut)
-            parts += data[position:begins], hit.replacer.text(data[begins:ends])
-            position = ends
-            if self._open != hit.rule or hit.start >= start:
-                self.found.append(MaskedSpan(hit.rule, hit.start < start))
-        parts.append(data[position:cut])
-        return b"".join(parts)
 
     def _remember(self, data: bytes, cut: int, hits: list[Hit]) -> None:
         going_on = next((hit for hit in hits if hit.start < cut and hit.end >= cut and cut > 0), None)
@@ -99,3 +117,16 @@ class StreamMasker:
             self._context = data[going_on.start : going_on.start + _HEAD]
         else:
             self._context = data[max(0, cut - _KEPT) : cut]
+
+
+def _masked(data: bytes, start: int, cut: int, hits: list[Hit]) -> bytes:
+    parts: list[bytes] = []
+    position = start
+    for hit in hits:
+        if hit.end <= start or hit.start >= cut:
+            continue
+        begins, ends = max(hit.start, start), min(hit.end, cut)
+        parts += data[position:begins], hit.replacer.text(data[begins:ends])
+        position = ends
+    parts.append(data[position:cut])
+    return b"".join(parts)

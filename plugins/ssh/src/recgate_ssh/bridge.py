@@ -41,6 +41,10 @@ class Crossing(Traffic, Protocol):
         """Record something that no frame shows."""
         ...
 
+    def tell(self, kind: str, body: Mapping[str, object]) -> None:
+        """Record one of the gateway's own frames."""
+        ...
+
     def finished(self, bridge: Bridge) -> None:
         """Both channels are gone."""
         ...
@@ -67,6 +71,9 @@ class End:
         self._pauses: set[str] = set()
         self.over = False
         self.through: Callable[[bytes, bool], None] | None = None  # a gate that looks at what comes
+        self.settle: Callable[[], None] | None = (
+            None  # lets what a gate holds back go on before something else
+        )
         self.other = self  # the end across, once the bridge has both
 
     def _lane_waits(self, yes: bool) -> None:
@@ -98,7 +105,17 @@ class End:
         kind = "ext" if ext else "data"
         self.lane.push(Frame(self.side, kind, data, self.bridge.number), self.other.put)
 
+    def settled(self) -> None:
+        """Let go of what a gate holds: something follows that must not overtake it."""
+        if self.settle is not None:
+            self.settle()
+
+    def pass_on(self, data: bytes, ext: bool) -> None:
+        """Take data on, past the gates."""
+        self.lane.push(Frame(self.side, "ext" if ext else "data", data, self.bridge.number), self.other.put)
+
     def eof(self) -> None:
+        self.settled()
         self.lane.push(Frame(self.side, "eof", b"", self.bridge.number), self.other.put_eof)
 
     def writable(self, yes: bool) -> None:
@@ -106,6 +123,7 @@ class End:
 
     def closed(self) -> None:
         if not self.over:
+            self.settled()
             self.over = True
             self.other.pause("peer", False)
             self.lane.push(Frame(self.side, "close", b"", self.bridge.number), self.other.put_close)
@@ -235,6 +253,8 @@ class Bridge:
             end.answer(slot, False)
             return
         values = unpack(word, payload)
+        if word.ends:
+            end.settled()
         if word.starts and self._started and self.ends[CLIENT].through is not None:
             # What this channel is was decided with its first program; a gate knows no other.
             self.crossing.note(f"refused a second {name} on one channel")

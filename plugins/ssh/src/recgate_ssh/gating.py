@@ -14,6 +14,7 @@ from recgate.sansio.frames import CLIENT, UPSTREAM, Request
 from recgate.session import Session
 from recgate_ssh.commands import read
 from recgate_ssh.filegate import FileGate
+from recgate_ssh.maskgate import MaskGate
 from recgate_ssh.paths import file_request
 from recgate_ssh.scpgate import ScpGate, copy_of
 from recgate_ssh.words import legible
@@ -42,15 +43,17 @@ def watch(bridge: Bridge, word: str, values: Mapping[str, object]) -> tuple[Requ
     session = bridge.crossing.session
     near, far = bridge.ends[CLIENT], bridge.ends[UPSTREAM]
     near.through = None
-    if not judged(session):
-        return ()
+    judging = judged(session)
     if word == "subsystem" and values.get("name") == "sftp":
-        files = FileGate(bridge)
-        near.through, far.through = files.asked, files.answered
-    elif word == "exec":
-        copy = copy_of(legible(values["command"]))
-        if copy is not None:
-            if copy.base:
-                near.through = ScpGate(bridge, copy).sent
-            return (file_request(bridge.number, copy.acts, by="scp"),)
-    return ()
+        if judging:
+            files = FileGate(bridge)
+            near.through, far.through = files.asked, files.answered
+        return ()
+    copy = copy_of(legible(values["command"])) if word == "exec" else None
+    if session.masking is not None and (copy is None or not copy.alone):
+        MaskGate(bridge, session.masking).attach()
+    if copy is None or not judging:
+        return ()
+    if copy.base:
+        near.through = ScpGate(bridge, copy).sent
+    return (file_request(bridge.number, copy.acts, by="scp"),)

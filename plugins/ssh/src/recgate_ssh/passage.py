@@ -199,8 +199,12 @@ class Passage:
 
     def note(self, text: str) -> None:
         """Record what no frame shows."""
+        self.tell("note", {"text": text})
+
+    def tell(self, kind: str, body: Mapping[str, object]) -> None:
+        """Record one of the gateway's own frames."""
         try:
-            self.session.record("note", {"text": text})
+            self.session.record(kind, body)
         except RecordingFailed as exc:
             self.recording_failed(exc)
 

@@ -49,5 +49,6 @@ def recgate_protocols() -> Iterable[ProtocolProvider]:
             view="terminal",
             client_line=client_line,
             default_listener_tls="off",
+            masks=True,
         )
     ]

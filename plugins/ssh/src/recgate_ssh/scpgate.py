@@ -31,13 +31,17 @@ _FLAGS: Final = re.compile(r"-[vrpdtfq]+")
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """What a command line does that runs scp as the far end of a copy. `base`: where an upload goes, if that is all."""
+    """What a command line does that runs scp as the far end of a copy; `alone`: that and nothing else.
+
+    `base` is where an upload goes, where it can be followed.
+    """
 
     uploads: bool
     acts: tuple[Act, ...]
     base: str = ""
     certain: bool = False
     into: bool = False
+    alone: bool = False
 
 
 def copy_of(command: str) -> Copy | None:
@@ -67,7 +71,7 @@ def copy_of(command: str) -> Copy | None:
         acts.append(file_act(direction, path, certain=certain))
     first = acts[0]
     base = first.path if uploads and plain and len(named) == 1 else ""
-    return Copy(uploads, tuple(acts), base, not first.opaque, "d" in flags)
+    return Copy(uploads, tuple(acts), base, not first.opaque, "d" in flags, alone=plain)
 
 
 class ScpGate:

@@ -43,11 +43,15 @@ class Field(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A channel type or request: its fields in order. `starts` is for the three that begin a session's program."""
+    """A channel type or request: its fields in order.
+
+    `starts` is for the three that begin a session's program, `ends` for the two that tell its end.
+    """
 
     name: str
     fields: tuple[tuple[str, Field], ...] = ()
     starts: bool = False
+    ends: bool = False
 
 
 def _table(*words: Word) -> Mapping[str, Word]:
@@ -82,10 +86,11 @@ FROM_CLIENT: Final = _table(
 
 # What a target may tell about one.
 FROM_TARGET: Final = _table(
-    Word("exit-status", (("status", Field.NUMBER),)),
+    Word("exit-status", (("status", Field.NUMBER),), ends=True),
     Word(
         "exit-signal",
         (("signal", Field.TEXT), ("core", Field.FLAG), ("message", Field.TEXT), ("lang", Field.TEXT)),
+        ends=True,
     ),
     Word("xon-xoff", (("client", Field.FLAG),)),
     Word("eow@openssh.com"),
