@@ -39,6 +39,7 @@ from recgate.sansio.frames import Request
 from recgate.session import Session
 from recgate.signin import SignIn
 from recgate.stepup import unmet
+from recgate.surveying import KnownOfTarget
 
 if TYPE_CHECKING:
     from recgate.config import TargetSettings
@@ -124,6 +125,7 @@ class Door:
             self._mask(session)
         if (ended := session.denied) is not None:
             raise AccessDenied(ended.reason, code=ended.code)
+        session.known = KnownOfTarget.of(self, session)
         session.stages = pipeline(self.gateway.registry.session_stages(session))
         LOGIN_SECONDS.labels(self.connection.protocol).observe(trio.current_time() - self._arrived)
         return session

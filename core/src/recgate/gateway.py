@@ -46,6 +46,7 @@ from recgate.readiness import Readiness
 from recgate.recording.service import RecordingService
 from recgate.sansio.asks import Denied
 from recgate.session import Session
+from recgate.surveying import Surveys
 from recgate.unlocking import inherit, locked, unlock
 from recgate.validity import end_invalid_sessions
 from recgate.wire import Wire
@@ -97,6 +98,7 @@ class Gateway:
         self.ways = registry.ways(self)
         self.approver = registry.approver(self)
         self.leases = LeaseBook(config.data_dir / "leases", lambda: self.registry.vaults, self.audit)
+        self.surveys = Surveys()
         self.bound: list[Bound] = []
         self._stopping = trio.Event()
         self._emptied: trio.Event | None = None

@@ -13,6 +13,7 @@ from recgate.model import ConnectionInfo, Credential, Evidence, LoginName, Princ
 from recgate.policy.acts import Act
 from recgate.sansio.frames import Frame, Request
 from recgate.sansio.relay import Relay
+from recgate.sansio.surveys import Surveyor
 
 if TYPE_CHECKING:
     import socket
@@ -97,7 +98,8 @@ class ProtocolProvider:
     asked and nothing needs to be verified.
     `acts(text)` says what a recorded statement did, by its text alone: for what-if runs of policies.
     `masks` says that it masks what comes from the target (`Routed.masking`, `Session.masking`); a target of a protocol
-    that does not cannot have a mask. `columns` says that it does so by origin as well (`Masking.columns`): it follows
+    that does not cannot have a mask. `surveyor(target, credential, subject)` makes what reads a target (`Survey`) on a
+    connection of its own. `columns` says that it does so by origin as well (`Masking.columns`): it follows
     columns through what is asked, and says in the details of each request what it could not follow (`COLUMNS`).
     """
 
@@ -115,6 +117,7 @@ class ProtocolProvider:
     acts: Callable[[str], Sequence[Act]] | None = None
     masks: bool = False
     columns: bool = False
+    surveyor: Callable[[TargetInfo, Credential, str], Surveyor] | None = None
 
 
 class Service(Protocol):

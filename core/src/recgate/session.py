@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from recgate.policy.approving import Approver
     from recgate.providers import Policy
     from recgate.recording.recorder import Recorder
+    from recgate.surveying import KnownOfTarget
 
 __all__ = ["ORDINARY", "Counters", "Session", "Watcher"]
 
@@ -82,6 +83,7 @@ class Session:
         "files",
         "free",
         "id",
+        "known",
         "lasts",
         "masking",
         "notice",
@@ -120,6 +122,7 @@ class Session:
             None  # what its protocol must ask before anything of the target goes on
         )
         self.waits: bool = recorder.waits
+        self.known: KnownOfTarget | None = None  # what its relay may learn of the target besides
         self.wire = Counters()
         self.started = time.time()
         self.requests = 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from recgate.cancelling import deliver_cancel
-from recgate.errors import RecgateError, RemoteProtocolError, UpstreamFailed
+from recgate.errors import LocalProtocolError, RecgateError, RemoteProtocolError, UpstreamFailed
 from recgate.sansio.asks import (
     Ask,
     Cancel,
@@ -20,6 +20,7 @@ from recgate.sansio.asks import (
     ScramLookedUp,
     ScramLookup,
     StartTls,
+    Survey,
     TlsDone,
 )
 from recgate.sansio.frames import CLIENT
@@ -62,7 +63,7 @@ class Switchboard:
             raise
         self._pump.relay.answer(ask, reply)
 
-    async def _reply(self, ask: Login | ScramLookup | Route | StartTls) -> Reply:
+    async def _reply(self, ask: Login | ScramLookup | Route | StartTls | Survey) -> Reply:
         if isinstance(ask, Login):
             self._who = await self._pump.door.login(ask.name, ask.evidence)
             return self._who
@@ -70,6 +71,11 @@ class Switchboard:
             return ScramLookedUp(await self._pump.door.scram_keys(ask.name))
         if isinstance(ask, Route):
             return await self._route(ask)
+        if isinstance(ask, Survey):
+            session = self._pump.session
+            if session is None or session.known is None:
+                raise LocalProtocolError("a relay that was given no findings asks for a survey")
+            return await session.known.survey(ask.subject)
         return await self._start_tls(ask)
 
     async def _route(self, ask: Route) -> Reply:
@@ -82,7 +88,7 @@ class Switchboard:
         upstream = Wire(await pump.door.dial())
         self._deadline.deadline = trio.current_time() + UPSTREAM_LOGIN
         pump.opened(upstream)
-        return Routed(session.target, session.credential, session.id, session.masking)
+        return Routed(session.target, session.credential, session.id, session.masking, session.known)
 
     async def _start_tls(self, ask: StartTls) -> TlsDone:
         pump = self._pump

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from recgate.errors import LocalProtocolError
+from recgate.model import Credential
 from recgate.session import Session
 from recgate.tls import UpstreamTls, client_context
 
@@ -27,10 +28,16 @@ class UpstreamTlsOptions(Protocol):
         ...
 
 
-def upstream_context(session: Session, alpn: tuple[str, ...] = ()) -> ssl.SSLContext:
-    """Make the context. Raises `UpstreamFailed`, or `LocalProtocolError` for a target without TLS."""
+def upstream_context(
+    session: Session, alpn: tuple[str, ...] = (), credential: Credential | None = None
+) -> ssl.SSLContext:
+    """Make the context, with the session's own credential or with another one.
+
+    Raises `UpstreamFailed`, or `LocalProtocolError` for a target without TLS.
+    """
     options = cast("UpstreamTlsOptions", session.target.options)
-    context = client_context(options.tls, ca=options.ca, credential=session.credential, alpn=alpn)
+    lent = session.credential if credential is None else credential
+    context = client_context(options.tls, ca=options.ca, credential=lent, alpn=alpn)
     if context is None:
         raise LocalProtocolError("the relay asked for TLS to a target that is configured without")
     return context

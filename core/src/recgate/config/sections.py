@@ -92,6 +92,8 @@ class LimitSettings(Settings):
     max_sessions: int = Field(default=5_000, ge=1, le=1_000_000)
     dial_timeout: Wait = 10.0
     vault_timeout: Wait = 15.0
+    # How long what a target's catalog said is relied on, where nothing that passed through the gateway has changed it.
+    catalog_age: Annotated[Duration, Field(ge=1, le=3600)] = 60.0
     shutdown_timeout: Wait = 30.0
     # 30 s is the longest that a revoked credential may go on working (threat 6).
     recheck: Annotated[Duration, Field(gt=0, le=30)] = 10.0
@@ -141,6 +143,7 @@ class TargetKeys(Settings):
     address: str
     options: dict[str, object] = Field(default_factory=dict[str, object])
     credential: str | None = None
+    catalog_credential: str | None = None
     labels: dict[str, str] = Field(default_factory=dict[str, str])
     allow: tuple[str, ...] = ()
     via: Annotated[str, Field(pattern=r"\A[a-z0-9][a-z0-9._-]{0,62}\z")] | None = None
@@ -209,6 +212,7 @@ class TargetSettings:
     allow: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     require: SignInDemand = field(default_factory=SignInDemand)
+    catalog_credential: CredentialName | None = None
 
     def allows(self, principal: Principal) -> bool:
         """Say whether `allow:` names this principal or one of its groups, exactly. Empty means nobody."""

@@ -66,7 +66,8 @@ def _read_target(
             (*path, "name"), wrong, "At most 63 characters: it travels as a user name in every protocol"
         )
     check_names(keys.allow, (*path, "allow"), read)
-    credential = _credential(keys, (*path, "credential"), read, vaults)
+    credential = _credential(keys, keys.credential, (*path, "credential"), read, vaults)
+    catalog = _credential(keys, keys.catalog_credential, (*path, "catalog_credential"), read, vaults)
     name = plugin_name("protocol", keys.protocol)
     if not read.enable(name, (*path, "protocol"), f"the protocol `{keys.protocol}`"):
         return None
@@ -74,6 +75,9 @@ def _read_target(
     if provider is None:
         problems.add((*path, "protocol"), f"the plugin {name} provides no protocol `{keys.protocol}`")
         return None
+    if keys.catalog_credential is not None and provider.surveyor is None:
+        wrong = f"the protocol `{keys.protocol}` reads no catalog"
+        problems.add((*path, "catalog_credential"), wrong, "Remove it")
     if keys.via is not None and not read.enable(keys.via, (*path, "via"), f"the way `{keys.via}`"):
         return None
     options = read.model(dict(keys.options), (*path, "options"), provider.target_options)
@@ -90,7 +94,7 @@ def _read_target(
         return None
     labels = dict(keys.labels)
     info = TargetInfo(keys.name, keys.protocol, address.host, address.port, options, labels, keys.via or "")
-    return TargetSettings(info, credential, keys.allow, labels, keys.require)
+    return TargetSettings(info, credential, keys.allow, labels, keys.require, catalog)
 
 
 def check_names(names: Sequence[str], path: KeyPath, read: EntryReader) -> None:
@@ -107,9 +111,8 @@ def check_names(names: Sequence[str], path: KeyPath, read: EntryReader) -> None:
 
 
 def _credential(
-    keys: TargetKeys, path: KeyPath, read: EntryReader, vaults: set[str]
+    keys: TargetKeys, text: str | None, path: KeyPath, read: EntryReader, vaults: set[str]
 ) -> CredentialName | None:
-    text = keys.credential
     if text is None:
         return None
     vault, colon, secret = text.partition(":")

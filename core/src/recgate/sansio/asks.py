@@ -16,6 +16,7 @@ from recgate.sansio.frames import Frame, Side
 
 if TYPE_CHECKING:
     from recgate.mask.masking import Masking
+    from recgate.sansio.surveys import Findings
 
 __all__ = [
     "NEED_DATA",
@@ -35,6 +36,8 @@ __all__ = [
     "ScramLookedUp",
     "ScramLookup",
     "StartTls",
+    "Survey",
+    "Surveyed",
     "TlsDone",
 ]
 
@@ -115,6 +118,16 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class Survey:
+    """What does the target hold (`surveys`)? Asked on the client's side of an open session, as often as need be.
+
+    `subject` is what of the target is meant, in the protocol's words: a database.
+    """
+
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
 class PeerClosed:
     """That side sent EOF and everything before it has been given out."""
 
@@ -140,13 +153,15 @@ class ScramLookedUp:
 class Routed:
     """The answer to `Route`: the target, its options, and the leased credential to log in with.
 
-    With `masking` nothing of the target's goes to the client that it has not been asked about.
+    With `masking` nothing of the target's goes to the client that it has not been asked about. With `findings` the
+    relay may ask by `Survey` what the target holds.
     """
 
     target: TargetInfo
     credential: Credential
     session_id: str
     masking: Masking | None = None
+    findings: Findings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +171,16 @@ class TlsDone:
     alpn: str = ""
     channel_binding: bytes = b""
     peer_certificate: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """The answer to `Survey`, whatever came of it: a session goes on although its target could not be surveyed.
+
+    `reason` is "" where `Findings.current` has something now; else it says why not, in words fit for the client.
+    """
+
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +196,6 @@ class Denied:
     session_id: str = ""
 
 
-Ask = Login | ScramLookup | Route | StartTls | Cancel
-Reply = LoggedIn | ScramLookedUp | Routed | TlsDone | Denied
+Ask = Login | ScramLookup | Route | StartTls | Cancel | Survey
+Reply = LoggedIn | ScramLookedUp | Routed | TlsDone | Surveyed | Denied
 Event = Frame | Ask | PeerClosed

@@ -8,12 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pydantic import BaseModel
 
 from recgate.hookspecs import hookimpl
-from recgate.model import ConnectionInfo, TargetInfo
+from recgate.model import ConnectionInfo, Credential, TargetInfo
 from recgate.policy import Act
 from recgate.providers import ProtocolProvider
 from recgate.sansio.relay import Relay
+from recgate.sansio.surveys import Surveyor
 from recgate_postgres.acts import read
 from recgate_postgres.options import PostgresListener, PostgresTarget
+from recgate_postgres.origin.surveyor import CatalogSurveyor
 from recgate_postgres.relay import PostgresRelay
 from recgate_postgres.transcript import PostgresTranscriber
 
@@ -29,6 +31,10 @@ def _relay(listener: BaseModel, connection: ConnectionInfo) -> Relay:
 
 def _transcriber(opened: Mapping[str, object], state: bytes | None, rows: bool) -> PostgresTranscriber:
     return PostgresTranscriber(opened, state, rows)
+
+
+def _surveyor(target: TargetInfo, credential: Credential, subject: str) -> Surveyor:
+    return CatalogSurveyor(target, credential, subject, secrets.token_bytes(18))
 
 
 def _acts(text: str) -> Sequence[Act]:
@@ -68,5 +74,6 @@ def recgate_protocols() -> Iterable[ProtocolProvider]:
             tunnel_line=_tunnel_line,
             masks=True,
             acts=_acts,
+            surveyor=_surveyor,
         )
     ]
