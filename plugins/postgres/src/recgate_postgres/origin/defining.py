@@ -1,0 +1,202 @@
+"""Statements that make, alter or drop something: what they let loose, by a new name or by code that runs later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from recgate_postgres.grammar import Json
+from recgate_postgres.origin.expressions import everything, only, value
+from recgate_postgres.origin.model import ANYTHING, Relation, Untraceable
+from recgate_postgres.origin.relations import columns_of
+from recgate_postgres.origin.scope import NOTHING, Columns, Item, Scope
+from recgate_postgres.origin.work import Work
+
+__all__ = ["DEFINING"]
+
+# What can be done to a table without a value of it coming under another name.
+_KEEPING: Final = frozenset(
+    (
+        "AT_AddConstraint", "AT_AlterConstraint", "AT_ChangeOwner", "AT_ClusterOn", "AT_ColumnDefault",
+        "AT_CookedColumnDefault",
+        "AT_DisableRowSecurity", "AT_DisableRule", "AT_DisableTrig", "AT_DisableTrigAll",
+        "AT_DisableTrigUser", "AT_DropCluster", "AT_DropColumn", "AT_DropConstraint", "AT_DropIdentity",
+        "AT_DropNotNull",
+        "AT_EnableAlwaysRule", "AT_EnableAlwaysTrig", "AT_EnableReplicaRule", "AT_EnableReplicaTrig",
+        "AT_EnableRowSecurity", "AT_EnableRule", "AT_EnableTrig", "AT_EnableTrigAll", "AT_EnableTrigUser",
+        "AT_ForceRowSecurity", "AT_NoForceRowSecurity", "AT_AddIdentity", "AT_SetIdentity", "AT_ReplicaIdentity",
+        "AT_ResetOptions", "AT_ResetRelOptions", "AT_SetAccessMethod", "AT_SetCompression", "AT_SetLogged",
+        "AT_SetNotNull", "AT_SetOptions", "AT_SetRelOptions", "AT_SetStatistics", "AT_SetStorage", "AT_SetTableSpace",
+        "AT_SetUnLogged", "AT_ValidateConstraint",
+    )
+)  # fmt: skip
+_TABLES: Final = frozenset(("OBJECT_FOREIGN_TABLE", "OBJECT_MATVIEW", "OBJECT_TABLE"))
+# Of these nothing can be read, and their names say nothing about values.
+_HARMLESS: Final = frozenset(
+    (
+        "OBJECT_ATTRIBUTE", "OBJECT_COLLATION", "OBJECT_DATABASE", "OBJECT_DOMAIN", "OBJECT_DOMCONSTRAINT",
+        "OBJECT_INDEX", "OBJECT_POLICY", "OBJECT_PUBLICATION", "OBJECT_ROLE", "OBJECT_SEQUENCE",
+        "OBJECT_STATISTIC_EXT", "OBJECT_TABCONSTRAINT", "OBJECT_TABLESPACE", "OBJECT_TRIGGER", "OBJECT_TSCONFIGURATION",
+        "OBJECT_TSDICTIONARY", "OBJECT_TYPE", "OBJECT_VIEW",
+    )
+)  # fmt: skip
+# Whatever an expression of a new table names is its own column.
+_OWN: Final = Item("", Columns((), (), NOTHING))
+
+
+def _quiet(work: Work, body: Json) -> None:
+    """Nothing is let loose."""
+
+
+def _named(work: Work, body: Json) -> Relation:
+    return work.relation(body.get("schemaname", ""), body["relname"])
+
+
+def _row(work: Work, relation: Relation) -> Item:
+    columns = columns_of(work, relation, alone=False)
+    return Item(relation.name, columns, relation.schema, table=True)
+
+
+def _expressions(work: Work, tree: Any, scope: Scope) -> None:  # noqa: ANN401 - a tree of anything
+    """See that every expression in a definition can be followed. What it is given is noted as read."""
+    if tree.__class__ is list:
+        for each in tree:
+            _expressions(work, each, scope)
+        return
+    for name, child in tree.items():
+        if name in ("raw_expr", "expr", "whereClause", "raw_default", "qual", "with_check"):
+            work.predicates |= value(work, child, scope).origins
+        elif child.__class__ is dict or child.__class__ is list:
+            _expressions(work, child, scope)
+
+
+def _table(work: Work, body: Json) -> None:
+    _expressions(work, [body.get("tableElts", []), body.get("partspec", {})], Scope(None, [_OWN]))
+    everything(work, [body.get("partbound", {}).get(each, []) for each in _BOUNDS], Scope())
+
+
+_BOUNDS: Final = ("listdatums",)
+
+
+def _index(work: Work, body: Json) -> None:
+    relation: Json = body.get("relation") or only(body["relations"][0])[1]
+    item = _row(work, _named(work, relation))
+    work.read |= item.columns.all().origins
+    _expressions(work, body, Scope(None, [item]))
+
+
+def _policy(work: Work, body: Json) -> None:
+    _expressions(work, body, Scope(None, [_row(work, _named(work, body["table"]))]))
+
+
+def _domain(work: Work, body: Json) -> None:
+    _expressions(work, body, Scope(None, [_OWN]))
+
+
+def _alter_table(work: Work, body: Json) -> None:
+    if body.get("objtype") in ("OBJECT_INDEX", "OBJECT_SEQUENCE", "OBJECT_TYPE", "OBJECT_VIEW"):
+        return
+    relation = _named(work, body["relation"])
+    item = _row(work, relation)
+    work.read |= item.columns.all().origins
+    for each in body["cmds"]:
+        command: Json = each["AlterTableCmd"]
+        _expressions(work, command.get("def", {}), Scope(None, [item]))
+        if command["subtype"] in _KEEPING or (
+            command["subtype"] == "AT_AddColumn" and not _generated(command)
+        ):
+            continue
+        work.escape(item.columns.all().origins, f"ALTER TABLE {relation.schema}.{relation.name}")
+
+
+def _generated(command: Json) -> bool:
+    constraints = command["def"]["ColumnDef"].get("constraints", ())
+    return any(each["Constraint"]["contype"] == "CONSTR_GENERATED" for each in constraints)
+
+
+def _rename(work: Work, body: Json) -> None:
+    sort: str = body["renameType"]
+    if sort in _TABLES or (sort == "OBJECT_COLUMN" and body["relationType"] in _TABLES):
+        relation = _named(work, body["relation"])
+        if relation.kind == "v":
+            return
+        columns = _row(work, relation).columns
+        origins = columns.all().origins
+        if sort == "OBJECT_COLUMN" and body["subname"] in columns.names:
+            origins = columns.values[columns.names.index(body["subname"])].origins
+        work.escape(origins, f"ALTER TABLE {relation.schema}.{relation.name} RENAME")
+    elif sort == "OBJECT_SCHEMA":
+        work.escape(frozenset((ANYTHING,)), "ALTER SCHEMA RENAME")
+    elif sort not in _HARMLESS and not (sort == "OBJECT_COLUMN" and body["relationType"] == "OBJECT_VIEW"):
+        raise Untraceable(f"what a {_words(sort)} of another name is used for is not known")
+
+
+def _move(work: Work, body: Json) -> None:
+    sort: str = body["objectType"]
+    if sort in _TABLES:
+        relation = _named(work, body["relation"])
+        if relation.kind != "v":
+            origins = _row(work, relation).columns.all().origins
+            work.escape(origins, f"ALTER TABLE {relation.schema}.{relation.name} SET SCHEMA")
+    elif sort not in _HARMLESS:
+        raise Untraceable(f"what a {_words(sort)} of another schema is used for is not known")
+
+
+def _words(sort: str) -> str:
+    return sort.removeprefix("OBJECT_").lower()
+
+
+def _schema(work: Work, body: Json) -> None:
+    for each in body.get("schemaElts", ()):
+        kind, inner = only(each)
+        handler = DEFINING.get(kind)
+        if handler is None:
+            raise Untraceable(f"{kind.removesuffix('Stmt')} inside of CREATE SCHEMA: send it for itself")
+        if kind != "ViewStmt" and kind not in ("CreateStmt", "GrantStmt", "CreateSeqStmt"):
+            raise Untraceable(f"{kind.removesuffix('Stmt')} inside of CREATE SCHEMA: send it for itself")
+        handler(work, inner)
+
+
+def _publication(work: Work, body: Json) -> None:
+    if body.get("for_all_tables"):
+        work.escape(frozenset((ANYTHING,)), "PUBLICATION")
+    for each in body.get("pubobjects", ()):
+        published: Json = each["PublicationObjSpec"]
+        if "pubtable" not in published:
+            work.escape(frozenset((ANYTHING,)), "PUBLICATION")
+            continue
+        named: Json = published["pubtable"]
+        item = _row(work, _named(work, named["relation"]))
+        work.escape(item.columns.all().origins, "PUBLICATION")
+
+
+def _define(work: Work, body: Json) -> None:
+    if body["kind"] in ("OBJECT_AGGREGATE", "OBJECT_OPERATOR", "OBJECT_TYPE"):
+        raise Untraceable(f"what a new {_words(body['kind'])} does cannot be read")
+
+
+DEFINING: Final[dict[str, Callable[[Work, Json], None]]] = {
+    **dict.fromkeys(
+        (
+            "AlterCollationStmt", "AlterDefaultPrivilegesStmt", "AlterEnumStmt", "AlterObjectDependsStmt",
+            "AlterOwnerStmt", "AlterSeqStmt", "AlterStatsStmt", "AlterTSConfigurationStmt", "AlterTSDictionaryStmt",
+            "CompositeTypeStmt", "CreateEnumStmt", "CreateRangeStmt", "CreateSeqStmt", "DropOwnedStmt", "DropRoleStmt",
+            "DropStmt", "DropSubscriptionStmt", "GrantRoleStmt", "GrantStmt", "ReassignOwnedStmt", "ViewStmt",
+        ),
+        _quiet,
+    ),
+    "AlterDomainStmt": _domain,
+    "AlterObjectSchemaStmt": _move,
+    "AlterPolicyStmt": _policy,
+    "AlterPublicationStmt": _publication,
+    "AlterTableStmt": _alter_table,
+    "CreateDomainStmt": _domain,
+    "CreatePolicyStmt": _policy,
+    "CreatePublicationStmt": _publication,
+    "CreateSchemaStmt": _schema,
+    "CreateStatsStmt": _index,
+    "CreateStmt": _table,
+    "DefineStmt": _define,
+    "IndexStmt": _index,
+    "RenameStmt": _rename,
+}  # fmt: skip
