@@ -1,7 +1,7 @@
 """What a PostgreSQL has built in, read off the real ones: `python -m plugins.postgres.tests.builtin_names` rewrites it.
 
-One line a name: `function NAME VOLATILITY` or `operator NAME`, and the version where only one of the two has it. The
-volatility is the least of all functions of that name: `i`(mmutable), `s`(table), `v`(olatile).
+One line a name: `function NAME VOLATILITY`, `operator NAME` or `type NAME`, and the version where only one of the two
+has it. The volatility is the least of all functions of that name: `i`(mmutable), `s`(table), `v`(olatile).
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ SELECT 'function ' || proname || ' ' || max(provolatile::text COLLATE "C")
 FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace GROUP BY proname
 UNION ALL
 SELECT DISTINCT 'operator ' || oprname FROM pg_operator WHERE oprnamespace = 'pg_catalog'::regnamespace
+UNION ALL
+SELECT 'type ' || typname FROM pg_type
+WHERE typnamespace = 'pg_catalog'::regnamespace AND typtype <> 'c' AND typname !~ '^_'
 """
 
 

@@ -1,4 +1,4 @@
-"""What PostgreSQL has built in: names of functions and operators in `pg_catalog`, generated from the real servers.
+"""What PostgreSQL has built in: names of functions, operators, types in `pg_catalog`, generated from the real servers.
 
 `plugins/postgres/tests/builtin_names.py` writes the file, and a test compares it with both servers.
 """
@@ -9,7 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
-__all__ = ["FIRST", "LAST", "functions", "operators"]
+__all__ = ["FIRST", "LAST", "functions", "operators", "types"]
 
 # The versions that the file was read off. A name that only one of them has is marked with it.
 FIRST: Final = 15
@@ -26,6 +26,12 @@ def functions() -> dict[str, int]:
 def operators() -> dict[str, int]:
     """Give the operators likewise."""
     return _names("operator", 2)
+
+
+@cache
+def types() -> dict[str, int]:
+    """Give the types likewise, but for arrays and rows."""
+    return _names("type", 2)
 
 
 def _names(sort: str, usual: int) -> dict[str, int]:

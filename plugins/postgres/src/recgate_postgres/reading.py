@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from recgate_postgres import calls
-from recgate_postgres.builtin import functions, operators
+from recgate_postgres.builtin import functions, operators, types
 from recgate_postgres.grammar import Json, messages, syntax
 from recgate_postgres.narrowing import bounds, narrows
 from recgate_postgres.parts import ANY, Part, Scope, label, quoted
@@ -44,6 +44,8 @@ _GRAMMAR: Final = {
     "JsonArrayAgg": "json_arrayagg",
     "MergeSupportFunc": "merge_action",
 }
+# A text as it is written, NULL, and a parameter without a type are not cast: they are read as of the type itself.
+_READ_AS_CAST: Final = frozenset(("A_Const", "ParamRef"))
 _NO_ROW: Final = frozenset(("A_Const", "ParamRef", "TypeCast", "A_Expr", "BoolExpr"))
 _CALLED_BY_NAME: Final = frozenset(("AEXPR_OP", "AEXPR_OP_ANY", "AEXPR_OP_ALL"))
 
@@ -89,6 +91,7 @@ class Reader:
             "SubLink": self._sublink,
             "SelectStmt": self.subselect,
             "SortBy": self._sorted,
+            "TypeCast": self._cast,
             "RangeTableSample": self._sample,
             **dict.fromkeys(_GRAMMAR, self._constructor),
         }
@@ -195,7 +198,8 @@ class Reader:
             each["ResTarget"].get("name") for each in body.get("targetList", ()) if "ResTarget" in each
         }
         for item in body.get("sortClause", ()):
-            if _bare(item.get("SortBy", {}).get("node", {})) not in outputs:
+            name = _bare(item.get("SortBy", {}).get("node", {}))
+            if name not in outputs or name is None:
                 self.walk(item, scope, part)
         for item in body.get("groupClause", ()):
             name = _bare(item)
@@ -378,6 +382,18 @@ class Reader:
         if node.get("useOp"):
             self._operator(node["useOp"], part)
         self.walk(node["node"], scope, part)
+
+    def _cast(self, node: Any, scope: Scope, part: Part) -> None:  # noqa: ANN401 - a tree of anything
+        """A cast to a type that is not built in may call a function, unless it only says what is read there."""
+        names = [each["String"]["sval"] for each in node["typeName"].get("names", ())]
+        known = (
+            names[-1] in types()
+            if names[:-1] in ([], ["pg_catalog"])
+            else names[:-1] == ["information_schema"]
+        )
+        if not known and not node["arg"].keys() & _READ_AS_CAST:
+            part.opaque = True
+        self.walk(node["arg"], scope, part)
 
     def _sublink(self, node: Any, scope: Scope, part: Part) -> None:  # noqa: ANN401 - a tree of anything
         if node.get("operName"):
