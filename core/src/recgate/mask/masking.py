@@ -52,7 +52,7 @@ class Hit:
 class Masking:
     """The masks of one session, in configured order."""
 
-    __slots__ = ("_clock", "_hinting", "_maskers", "_names", "ascii", "columns", "nulls")
+    __slots__ = ("_clock", "_hinting", "_maskers", "_names", "ascii", "columns", "looks", "nulls")
 
     def __init__(
         self, masks: Sequence[Mask], clock: Callable[[], float], columns: Sequence[ColumnMask] = ()
@@ -61,6 +61,7 @@ class Masking:
         self.columns = tuple(columns)
         self._clock = clock
         self._maskers = [(mask, masker) for mask in masks for masker in mask.maskers]
+        self.looks = bool(self._maskers)  # whether anything is found by what it looks like
         self._hinting = [masker for _, masker in self._maskers if isinstance(masker, Hinting)]
         # Whether nothing but ASCII is looked for: then a value's encoding matters little.
         self.ascii = len(self._hinting) == len(self._maskers) and all(each.ascii for each in self._hinting)

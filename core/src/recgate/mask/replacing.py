@@ -55,7 +55,7 @@ class Replacer:
     def text(self, value: bytes) -> bytes:
         """Give what stands in the place of a piece of text. NULL has none, so there it is redacted."""
         if self.becomes is Becomes.HASH:
-            return self._digest(value).hex()[:HASH_DIGITS].encode()
+            return self.digest(value)
         if self.becomes is Becomes.TOKENIZE:
             return self._token(value)
         # As text, so that no character is cut in two; what is no UTF-8 counts byte by byte.
@@ -71,6 +71,10 @@ class Replacer:
             low = 10 ** (length - 1)
             return b"%d" % (low + int.from_bytes(self._digest(value)) % (9 * low))
         return b"%d" % int(self._kept(digits)[-length:] or "0")
+
+    def digest(self, value: bytes) -> bytes:
+        """Give the hexadecimal digits that stand for a value as a whole. Only with a key."""
+        return self._digest(value).hex()[:HASH_DIGITS].encode()
 
     def _kept(self, characters: str) -> str:
         """What may be left: never more than half of it."""

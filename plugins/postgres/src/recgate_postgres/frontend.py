@@ -137,7 +137,7 @@ class Frontend:
         end = len(buffer)
         if end - start < self._need or self._terminated:
             return self._rest()
-        if not start and buffer[0] == _BIND and self._bound is None:
+        if not start and buffer[0] == _BIND and self._bound is None and self.names.judge is None:
             frame = self._run(buffer, end)
             if frame is not None:
                 return frame
@@ -205,18 +205,18 @@ class Frontend:
                 if kind in _BEHIND_BIND and after > end and 4 <= length <= MAX_SMALL:
                     return self._keep(bound_at, position, length + 1)
                 if not self._belongs(buffer, kind, bound_at, position, after):
-                    self._decide_bind(bound_at - start, position - start)
+                    if not self._decide_bind(bound_at - start, position - start):
+                        return self._keep(bound_at, position, 5)
                     bound_at = -1
             if role >= _LOOK:
                 if self._request is not None:
                     return position
                 if after > end or length > limit or length < 4:
                     return self._unfit(kind, length, position)
-                if (names.guarded or names.copying) and self._waits_for_copy():
-                    return position if bound_at < 0 else self._keep(bound_at, position, 5)
-                if not lookers[kind](buffer, position + 5, after):
+                waits = (names.guarded or names.copying) and self._waits_for_copy()
+                if waits or not lookers[kind](buffer, position + 5, after):
                     self._held = self._refused is None
-                    return position
+                    return position if bound_at < 0 or not self._held else self._keep(bound_at, position, 5)
                 if role == _ASKS:
                     first = position if bound_at < 0 else bound_at
                     self.asked_start, self.asked_end = first - start, after - start
@@ -272,13 +272,16 @@ class Frontend:
             return False
         return buffer[position + 5 : after - 5] == portal.name
 
-    def _decide_bind(self, start: int, end: int) -> None:
-        """Let the Bind be decided on by itself: no Execute of it follows at once."""
+    def _decide_bind(self, start: int, end: int) -> bool:
+        """Let the Bind be decided on by itself: no Execute of it follows at once. False where that must wait."""
+        if self._waits_for_catalog(self._bound):
+            return False
         portal, self._bound = self._bound, None
         assert portal is not None
         portal.limit = NO_LIMIT
         self._request = portal.request
         self.asked_start, self.asked_end = start, end
+        return True
 
     def _waits_for_copy(self) -> bool:
         """Hold what the target would eat: in COPY it takes any message for data, fails, and does not act on it.
@@ -349,7 +352,33 @@ class Frontend:
             self._offset = 0
         if request is not None:
             self.asked = frame
+            if self.names.judge is not None:
+                self._judged(request)
         return frame
+
+    def _judged(self, request: Request) -> None:
+        """Have it said which columns a request shows, for whoever decides on it and for its result."""
+        judge, details = self.names.judge, request.details
+        assert judge is not None
+        if isinstance(details, SimpleDetails):
+            judge.query(details, behind=self.names.behind())
+        elif isinstance(details, Portal):
+            judge.portal(details)
+        else:
+            judge.call()
+
+    def _waits_for_catalog(self, portal: Portal | None) -> bool:
+        """Whether what a portal shows cannot be said yet."""
+        judge = self.names.judge
+        if (
+            judge is None
+            or portal is None
+            or portal.plan is not None
+            or not judge.waits(portal.statement.text)
+        ):
+            return False
+        self._held = True
+        return True
 
     def _consume(self, position: int) -> None:
         if position == len(self._buffer):
@@ -377,6 +406,8 @@ class Frontend:
             raise RemoteProtocolError("invalid Query", hint=_VIOLATION)
         names = self.names
         text = buffer[start : after - 1]
+        if names.judge is not None and names.judge.waits(text):
+            return False
         if not names.query(may_copy=self.refusals.replication or b"copy" in text.lower()):
             return False
         if may_redefine(text):
@@ -394,7 +425,7 @@ class Frontend:
         portal = self.names.execute(buffer[start:stop])
         if portal is None:
             return False
-        if not self._known(portal.statement, _EXECUTE, after - start):
+        if not self._known(portal.statement, _EXECUTE, after - start) or self._waits_for_catalog(portal):
             return False
         if portal.statement.redefines:
             for text in portal.statement.meanings:
@@ -411,7 +442,7 @@ class Frontend:
         if not self.names.query():
             return False
         body = buffer[start:after]
-        self._request = Request("sql", function_text(body), 0, CallDetails(body))
+        self._request = Request("sql", function_text(body), 0, CallDetails(body, self.names))
         return True
 
     def _parse(self, buffer: bytes, start: int, after: int) -> bool:

@@ -24,6 +24,7 @@ from recgate_postgres.maskmessages import Messages
 from recgate_postgres.maskvalues import Found
 from recgate_postgres.messages import HEADER, error_response, message
 from recgate_postgres.names import Names
+from recgate_postgres.origin.outcomes import Plan
 from recgate_postgres.refusals import Refusals, error_text
 from recgate_postgres.shapes import Shapes
 
@@ -35,7 +36,7 @@ MAX_LOOKED: Final = (
 )  # bytes of one message that is held until it is whole; a longer row is withheld
 SYSTEM_ERROR: Final = "58000"
 
-_ERROR, _READY, _COPY_IN, _COPY_BOTH, _STATUS = b"EZGWS"
+_ERROR, _READY, _COPY_IN, _COPY_BOTH, _STATUS, _NOTICE = b"EZGWSN"
 _Cut = tuple[list[int], list[int]]
 # What passes while a result is withheld: what is no part of it, and its end.
 _PASSES: Final = frozenset(b"ZNAS")
@@ -49,6 +50,7 @@ class MaskedBackend:
         "_drop",
         "_eof",
         "_inner",
+        "_judge",
         "_messages",
         "_need",
         "_out",
@@ -59,11 +61,17 @@ class MaskedBackend:
     )
 
     def __init__(self, inner: Backend, masking: Masking, session_id: str) -> None:
+        """With `inner.names.judge` the columns that it says are hidden as well."""
         self.masking = masking
         self._inner = inner
         self._session_id = session_id
-        self._shapes = Shapes()
-        self._messages = Messages(masking, self._shapes)
+        self._judge = inner.names.judge
+        if self._judge is None:
+            self._shapes = Shapes()
+            self._messages = Messages(masking, self._shapes)
+        else:
+            self._shapes = Shapes(origins=True)
+            self._messages = Messages(masking, self._shapes, self._judge.holds)
         self._buffer: bytes | bytearray = b""
         self._need = 5  # bytes without which nothing whole can be there
         self._drop = 0  # bytes to come of a message that is withheld for its length
@@ -103,9 +111,9 @@ class MaskedBackend:
         """Bytes to come of a message that has gone out in part: none, ever."""
         return 0
 
-    def asked(self, data: bytes) -> None:
-        """Hear what goes to the target."""
-        self._shapes.asked(data)
+    def asked(self, data: bytes, plan: Plan | None = None) -> None:
+        """Hear what goes to the target, with the plan of the request in it."""
+        self._shapes.asked(data, plan)
 
     def receive(self, data: bytes) -> None:
         """Buffer a read; `b""` is EOF."""
@@ -233,8 +241,13 @@ class MaskedBackend:
         if kind == _COPY_BOTH:
             raise RemoteProtocolError("a replication stream cannot be masked", hint="0A000")
         new: bytes | None = None
-        if kind in Messages.TEXTS and self._messages.touched(position, after):
-            new = self._messages.masked(kind, data, position, after, found)
+        messages = self._messages
+        if kind in (_ERROR, _NOTICE) and self._judge is not None:
+            new = messages.report(data, position, after)
+        if new is not None and self.masking.looks:
+            new = messages.masked(kind, new, 0, len(new), found) or new
+        elif new is None and kind in Messages.TEXTS and messages.touched(position, after):
+            new = messages.masked(kind, data, position, after, found)
         body = data[position + 5 : after] if new is None else new[5:]
         self._note(kind, body)
         if kind == _STATUS:
@@ -252,6 +265,9 @@ class MaskedBackend:
 
     def _note(self, kind: int, body: bytes) -> None:
         self._shapes.answered(kind, body, self._inner.names.codec)
+        done = self._shapes.done
+        if done is not None and done.made and self._judge is not None:
+            self._judge.made(done)
 
     def _check_encoding(self, body: bytes) -> None:
         name, _, value = body.rstrip(b"\0").partition(b"\0")

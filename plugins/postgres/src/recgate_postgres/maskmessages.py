@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from recgate.errors import RemoteProtocolError
@@ -11,6 +11,10 @@ from recgate.mask.masking import MaskFailed, Masking
 from recgate_postgres.maskcopy import BinaryCopy
 from recgate_postgres.maskvalues import Found, decodes, masked_copy, masked_text, masked_value
 from recgate_postgres.messages import message
+from recgate_postgres.origin.copies import CopyMask
+from recgate_postgres.origin.outcomes import Outcome, Plan
+from recgate_postgres.origin.reports import withheld
+from recgate_postgres.origin.wholly import derived, masked_wholly
 from recgate_postgres.rows import Column
 from recgate_postgres.shapes import Shapes
 
@@ -29,11 +33,33 @@ Place = tuple[int, int]
 class Messages:
     """Masks messages of one read after the other: `begin` with the read, then ask in order."""
 
-    __slots__ = ("_at", "_binary", "_columns", "_every", "_looks", "_masking", "_places", "_shapes")
+    __slots__ = (
+        "_at",
+        "_binary",
+        "_checked",
+        "_columns",
+        "_content",
+        "_copy",
+        "_copying",
+        "_every",
+        "_holds",
+        "_looks",
+        "_masking",
+        "_places",
+        "_shapes",
+    )
 
     TEXTS: Final = frozenset((_ERROR, _NOTICE, _NOTIFY, _STATUS, _COLUMNS, _CALLED))
 
-    def __init__(self, masking: Masking, shapes: Shapes) -> None:
+    def __init__(
+        self, masking: Masking, shapes: Shapes, holds: Callable[[Plan], bool] = lambda plan: True
+    ) -> None:
+        """`holds` says whether what a plan was made with still holds."""
+        self._content = masking.looks
+        self._holds = holds
+        self._checked: Plan | None = None  # the plan of which that was asked last, and it does
+        self._copy: CopyMask | None = None
+        self._copying = 0  # the number of the COPY that it is for
         self._masking = masking
         self._shapes = shapes
         self._places: Sequence[Place] = ()
@@ -47,7 +73,9 @@ class Messages:
         """Look through a read at once. Raises `MaskFailed`, after which every value is looked at."""
         self._at = 0
         self._places = ()
-        self._every = True
+        self._every = self._content
+        if not self._content:
+            return
         places = self._masking.hints(data)
         if places is not None:
             self._places = places
@@ -57,6 +85,10 @@ class Messages:
     def calm(self, position: int) -> int:
         """Give the offset up to which rows that begin at `position` or behind it go on as they are; 0 for none."""
         shapes = self._shapes
+        if shapes.origins and self._hides():
+            return 0
+        if not self._content:
+            return _FAR
         if self._every or shapes.copies == "binary" or shapes.unknown_binary or self._look():
             return 0
         places, at = self._places, self._at
@@ -75,9 +107,41 @@ class Messages:
             self._looks = any(map(decodes, columns))
         return self._looks
 
+    def _hides(self) -> bool:
+        """Whether the rows that come now have columns that must not be seen, or are not those that were traced."""
+        outcome, plan = self._shapes.outcome, self._shapes.plan
+        if outcome is None or outcome.hides or plan is None or self._shapes.width != outcome.width:
+            return True
+        if plan is not self._checked:
+            if not self._holds(plan):
+                return True
+            self._checked = plan
+        return False
+
+    def _vouched(self) -> Outcome:
+        """Give what is to be done with the rows that come now. Raises `MaskFailed` where nobody knows."""
+        outcome, plan = self._shapes.outcome, self._shapes.plan
+        if outcome is None or plan is None:
+            raise MaskFailed("a result that was not foreseen")
+        if plan is not self._checked:
+            if not self._holds(plan):
+                raise MaskFailed("what this was read with has changed meanwhile: ask again")
+            self._checked = plan
+        return outcome
+
+    def report(self, data: bytes, start: int, end: int) -> bytes | None:
+        """Give what goes on in the place of an error or notice where columns are masked; None where it stays."""
+        body = data[start + 5 : end]
+        new = withheld(body, self._shapes.guarded)
+        return None if new == body else message(data[start : start + 1], new)
+
     def touched(self, start: int, end: int) -> bool:
         """Whether a message must be taken apart."""
         shapes = self._shapes
+        if shapes.origins and self._hides():
+            return True
+        if not self._content:
+            return False
         if self._every or shapes.copies == "binary" or shapes.unknown_binary or self._look():
             return True
         places, at = self._places, self._at
@@ -97,10 +161,7 @@ class Messages:
         if kind == _ROW:
             new = self._row(body, start + 5, found)
         elif kind == _COPIED:
-            if self._shapes.copies == "binary":
-                new = self._binary.masked(body, found)
-            else:
-                new = masked_copy(self._masking, body, found)
+            new = self._copied(body, found)
         elif kind in (_ERROR, _NOTICE):
             new = self._report(body, "error" if kind == _ERROR else "notice", found)
         elif kind == _NOTIFY:
@@ -118,6 +179,18 @@ class Messages:
             new = (len(new) - 4).to_bytes(4) + new[4:] if body[:4] != b"\xff\xff\xff\xff" else body
         return None if new == body else message(data[start : start + 1], new)
 
+    def _copied(self, body: bytes, found: Found) -> bytes:
+        shapes = self._shapes
+        binary = shapes.copies == "binary"
+        if shapes.origins and self._hides():
+            if self._copying != shapes.copy:
+                self._copy, self._copying = CopyMask(self._vouched(), binary), shapes.copy
+            assert self._copy is not None
+            body = self._copy.masked(body, found)
+        if not self._content:
+            return body
+        return self._binary.masked(body, found) if binary else masked_copy(self._masking, body, found)
+
     def _row(self, body: bytes, offset: int, found: Found) -> bytes:
         """Take a DataRow apart (55.7). `offset` is where its body stands in the read."""
         columns = self._shapes.current
@@ -126,7 +199,8 @@ class Messages:
         count = int.from_bytes(body[:2])
         if columns is not None and len(columns) != count:
             raise RemoteProtocolError("a DataRow of another shape than was described", hint="08P01")
-        if columns is None and self._shapes.unknown_binary:
+        hidden = self._vouched().of(count) if self._shapes.origins else None
+        if columns is None and self._shapes.unknown_binary and self._content:
             raise MaskFailed("rows that nobody has described cannot be masked: send Describe")
         parts: list[bytes] = [body[:2]]
         position, end, every = 2, len(body), self._every
@@ -139,7 +213,18 @@ class Messages:
             if length < -1 or stop > end:
                 raise RemoteProtocolError("invalid DataRow from the target", hint="08P01")
             column = columns[n] if columns is not None else _UNKNOWN
-            if length > 0 and (every or decodes(column) or self._hit(offset + position, offset + stop)):
+            hides = hidden[n] if hidden is not None else None
+            if hides is not None and length >= 0:
+                described = column if columns is not None else None
+                value = body[position + 4 : stop]
+                new = (derived if hides.derived else masked_wholly)(hides.replacer, value, described)
+                found[hides.rule, column.name] += 1
+                changed = True
+                parts.append(b"\xff\xff\xff\xff" if new is None else len(new).to_bytes(4) + new)
+                position = stop
+                continue
+            look = self._content and length > 0
+            if look and (every or decodes(column) or self._hit(offset + position, offset + stop)):
                 value = body[position + 4 : stop]
                 new = masked_value(self._masking, value, column, found)
                 if new is not value:

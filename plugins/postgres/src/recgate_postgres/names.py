@@ -13,13 +13,17 @@ FunctionCall (55.2.3). Rules about COPY: see `copy_in`.
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from recgate.errors import RemoteProtocolError
+from recgate.mask.columns import COLUMNS, ColumnRefusal
 from recgate_postgres.encodings import DEFAULT, decode
 from recgate_postgres.meanings import Meanings
 from recgate_postgres.redefining import redefined
 from recgate_postgres.requests import NO_LIMIT, Portal, Statement
+
+if TYPE_CHECKING:
+    from recgate_postgres.origin.judging import Judge
 
 __all__ = ["MAX_SERIES", "Names"]
 
@@ -70,6 +74,7 @@ class Names:
         "flushed",
         "foreign",
         "guarded",
+        "judge",
         "latest",
         "meanings",
         "portals",
@@ -83,6 +88,7 @@ class Names:
         self.portals: dict[bytes, Portal] = {}
         self.waiting: deque[_Series | dict[bytes, Portal | None] | None] = deque()
         self.meanings = Meanings(self.means)
+        self.judge: Judge | None = None  # where masks by origin hold
         self.active = False  # something was asked since the last Sync
         self.ran = False  # and some of it was executed
         self.failed = False  # and the target is skipping up to the next
@@ -119,6 +125,20 @@ class Names:
     def behind(self) -> bool:
         """Whether something is under way that stands before the last Query."""
         return len(self.waiting) > 1
+
+    def refusal(self) -> ColumnRefusal | None:
+        """Say why the request of now would show what it may not. Raises `KeyError` where nobody has looked."""
+        if self.judge is None:
+            raise KeyError(COLUMNS)
+        return self.judge.refusal
+
+    def opened(self, sort: str, name: str) -> list[Statement] | list[Portal]:
+        """Give what a name may mean: of a `cursor` the portals, of a `statement` the statements."""
+        return (
+            self._opened().get(name.encode(self.codec, "replace"), [])
+            if sort == "cursor"
+            else self.means(sort, name)
+        )
 
     def means(self, sort: str, name: str) -> list[Statement]:
         """Give the statements that a name may mean, of a `cursor` or of a `statement`."""
@@ -230,6 +250,7 @@ class Names:
             if not portal:
                 statement.portal = made
         made.bound = bound
+        made.plan = None
         if len(self._bound) >= MAX_PORTALS:
             raise RemoteProtocolError(f"more than {MAX_PORTALS} portals", hint="54000")
         self._bound[portal] = self.latest = made
@@ -251,6 +272,7 @@ class Names:
         if portal is None or portal.codec != self.codec:
             portal = statement.portal = Portal(b"", statement, self.codec, self)
         portal.bound = bound
+        portal.plan = None
         portal.limit = NO_LIMIT
         self.waiting.append({b"": portal})
         self._begin_series()

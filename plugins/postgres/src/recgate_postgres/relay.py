@@ -38,6 +38,9 @@ from recgate_postgres.masked import MASK, MaskedBackend
 from recgate_postgres.messages import error_response, message, notice_response
 from recgate_postgres.names import Names
 from recgate_postgres.options import PostgresListener, PostgresTarget
+from recgate_postgres.origin.judging import Judge, Tracer
+from recgate_postgres.origin.sights import Sights
+from recgate_postgres.origin.unknown import Unsighted, untraced
 from recgate_postgres.outbox import Outbox
 from recgate_postgres.refusals import ATTEMPT, Refusals, error_text
 from recgate_postgres.startup import Startup, route_details
@@ -83,8 +86,10 @@ class PostgresRelay:
         "_outbox",
         "_own_key",
         "_session_id",
+        "_sights",
         "_silent",
         "_target",
+        "_trace",
         "_worker",
     )
 
@@ -94,8 +99,16 @@ class PostgresRelay:
         connection: ConnectionInfo,
         token_bytes: Callable[[int], bytes],
         worker: int = 0,
+        trace: Tracer = untraced,
+        sights: Callable[[TargetInfo], Sights] = Unsighted,
     ) -> None:
-        """Make a fresh one. `token_bytes(n)` gives n unguessable bytes; `worker` goes into cancel keys."""
+        """Make a fresh one. `token_bytes(n)` gives n unguessable bytes; `worker` goes into cancel keys.
+
+        `trace` and `sights` are for masks by origin: what follows a column through a statement, and what says with
+        which catalog.
+        """
+        self._trace = trace
+        self._sights = sights
         self._outbox = Outbox()
         self._entrance: Entrance | None = Entrance(listener, connection, self._outbox)
         self._login: TargetLogin | None = None
@@ -177,6 +190,8 @@ class PostgresRelay:
         walk = Backend(names, refusals)
         self._backend = walk
         if self._masking is not None:
+            if self._masking.columns:
+                names.judge = self._judge(names, self._masking, target)
             self._backend = self._masked = MaskedBackend(walk, self._masking, self._session_id)
         rest = login.reader.take_all()
         if rest:
@@ -184,6 +199,11 @@ class PostgresRelay:
         if login.reader.eof:
             self._backend.receive(b"")
         return self._starting()
+
+    def _judge(self, names: Names, masking: Masking, target: TargetInfo) -> Judge:
+        """Make what says which columns each request shows."""
+        sights = self._sights(target)
+        return Judge(masking.columns, sights, self._trace, names.meanings.settings, names.opened)
 
     def _starting(self) -> Event | NeedData | Paused:
         """The target's start-up messages; with the first ReadyForQuery the client's turn comes."""
@@ -273,7 +293,9 @@ class PostgresRelay:
         side = frame.side
         if side is CLIENT:
             if self._masked is not None:
-                self._masked.asked(frame.data)
+                judge = self._masked.names.judge
+                plan = judge.taken() if judge is not None and frame.request is not None else None
+                self._masked.asked(frame.data, plan)
             self._outbox.upstream.append(frame.data)
         elif side is UPSTREAM:
             self._outbox.client.append(frame.data)
@@ -306,6 +328,8 @@ class PostgresRelay:
         if walk is None or frame is not walk.asked:
             raise LocalProtocolError("only the last frame that asked can be refused")
         walk.asked = None
+        if walk.names.judge is not None:
+            walk.names.judge.taken()
         data, start, end = frame.data, walk.asked_start, walk.asked_end
         text = error_text(decision.reason or "denied", decision.rule, self._session_id)
         error = error_response(INSUFFICIENT_PRIVILEGE, text, encoding=walk.names.codec)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
+from recgate.mask.columns import COLUMNS, ColumnRefusal
 from recgate.policy.acts import ACTS, Act
 from recgate.sansio.frames import Request
 from recgate_postgres.calls import FILES
@@ -18,6 +19,9 @@ from recgate_postgres.encodings import DEFAULT, decode
 from recgate_postgres.meanings import Meanings
 from recgate_postgres.redefining import may_redefine
 from recgate_postgres.values import bind_values
+
+if TYPE_CHECKING:
+    from recgate_postgres.origin.outcomes import Plan
 
 __all__ = ["NO_LIMIT", "Books", "CallDetails", "Portal", "SimpleDetails", "Statement", "function_text"]
 
@@ -54,6 +58,10 @@ class Books(Protocol):
     @property
     def meanings(self) -> Meanings:
         """What its texts do."""
+        ...
+
+    def refusal(self) -> ColumnRefusal | None:
+        """Say why the request of now would show what it may not, or None. Raises `KeyError` where nobody has looked."""
         ...
 
     def behind(self) -> bool:
@@ -103,6 +111,8 @@ class SimpleDetails(_Details):
     def __getitem__(self, key: str) -> object:
         if key == ACTS:
             return self._books.meanings.query(self.text, self._books.behind)
+        if key == COLUMNS:
+            return self._books.refusal()
         if key == "protocol":
             return "simple"
         if key == "replication":
@@ -115,13 +125,16 @@ class SimpleDetails(_Details):
 class CallDetails(_Details):
     """Details of a function call (55.2.7): `function` is its object id, `binds` its arguments."""
 
-    __slots__ = ("_body",)
+    __slots__ = ("_body", "_books")
     KEYS = ("protocol", "function", "binds")
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, books: Books | None = None) -> None:
         self._body = body
+        self._books = books
 
     def __getitem__(self, key: str) -> object:
+        if key == COLUMNS and self._books is not None:
+            return self._books.refusal()
         if key == ACTS:
             return self._acts()
         if key == "protocol":
@@ -205,7 +218,7 @@ class Statement:
 class Portal(_Details):
     """A bound statement, and the details of every Execute of it."""
 
-    __slots__ = ("books", "bound", "codec", "limit", "name", "request", "statement")
+    __slots__ = ("books", "bound", "codec", "limit", "name", "plan", "request", "statement")
     KEYS = ("protocol", "statement", "portal", "binds", "max_rows", "prepared")
 
     def __init__(self, name: bytes, statement: Statement, codec: str, books: Books) -> None:
@@ -214,17 +227,21 @@ class Portal(_Details):
         self.codec = codec
         self.bound = b""  # the Bind's body behind its two names
         self.limit = NO_LIMIT
+        self.plan: Plan | None = None  # what it may show, once somebody has looked
         self.books = books
         self.request = Request("sql", decode(statement.text, codec), 0, self)
 
     def redefine(self, statement: Statement) -> None:
         """Hold it for a portal of another text from now on."""
         self.statement = statement
+        self.plan = None
         self.request = Request("sql", decode(statement.text, self.codec), 0, self)
 
     def __getitem__(self, key: str) -> object:
         if key == ACTS:
             return self.statement.acts or self.books.meanings.statement(self.statement)
+        if key == COLUMNS:
+            return self.books.refusal()
         if key == "protocol":
             return "extended"
         if key == "statement":

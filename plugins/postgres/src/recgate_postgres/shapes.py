@@ -6,11 +6,13 @@ the transcript. What is not in the books is not known, and what is not known is 
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from typing import Final
 
 from recgate.errors import RemoteProtocolError
 from recgate_postgres.cutting import Cutter
+from recgate_postgres.origin.outcomes import Outcome, Plan
 from recgate_postgres.rows import Column, columns_of, formats_of, with_formats
 
 __all__ = ["Shapes"]
@@ -38,7 +40,7 @@ _REDEFINES: Final = (
 class _Op:
     """A message that waits for its answer: its type, the name in it, and what else matters."""
 
-    __slots__ = ("formats", "kind", "name", "other")
+    __slots__ = ("described", "done", "formats", "kind", "name", "other", "plan")
 
     def __init__(
         self, kind: int, name: bytes = b"", other: bytes = b"", formats: tuple[int, ...] | None = None
@@ -47,6 +49,14 @@ class _Op:
         self.name = name
         self.other = other
         self.formats = formats
+        self.plan: Plan | None = None  # of a Query or an Execute: what its results may show
+        self.done = 0  # statements of it that are answered
+        self.described = False  # whether the one after those has said which columns it gives
+
+    def outcome(self) -> Outcome | None:
+        """What is to be done with the rows that it gives now; None where nobody knows."""
+        plan = self.plan
+        return plan.outcomes[self.done] if plan is not None and self.done < len(plan.outcomes) else None
 
 
 class _Portal:
@@ -61,11 +71,36 @@ class _Portal:
 
 
 class Shapes:
-    """The books of one connection. `current` are the columns of the rows that come now, None where nobody said."""
+    """The books of one connection. `current` are the columns of the rows that come now, None where nobody said.
 
-    __slots__ = ("_client", "_lost", "_ops", "_portals", "_statements", "copies", "current", "unknown_binary")
+    With `origins` each request has a plan: `outcome` is what it says of the rows that come now, None where it says
+    nothing of them.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = (
+        "_client",
+        "_copied",
+        "_lost",
+        "_ops",
+        "_portals",
+        "_statements",
+        "copies",
+        "copy",
+        "current",
+        "done",
+        "origins",
+        "outcome",
+        "plan",
+        "unknown_binary",
+    )
+
+    def __init__(self, origins: bool = False) -> None:
+        self.origins = origins
+        self.plan: Plan | None = None
+        self.outcome: Outcome | None = None
+        self.done: Outcome | None = None  # the outcome of what was answered last
+        self.copy = 0  # how many COPYs have begun
+        self._copied = 0  # how many columns the last of them has
         self.current: tuple[Column, ...] | None = None
         self.unknown_binary = False  # nobody has described the rows, and they may be in binary
         self.copies = ""  # `text` or `binary` while COPY data comes
@@ -77,9 +112,10 @@ class Shapes:
 
     # -- what goes to the target ---------------------------------------------------------------------------------
 
-    def asked(self, data: bytes) -> None:
-        """Take what is sent to the target, however it is cut."""
+    def asked(self, data: bytes, plan: Plan | None = None) -> None:
+        """Take what is sent to the target, however it is cut. `plan` is of the one Query or Execute in it."""
         ops = self._ops
+        before = len(ops)
         for code, length, body, _ in self._client.cut(data):
             if code == _BIND:
                 portal, _, rest = body.partition(b"\0")
@@ -94,6 +130,10 @@ class Shapes:
                 ops.append(_Op(_PARSE, body.partition(b"\0")[0]))
             elif code in _ENDS:
                 ops.append(_Op(code))
+        if plan is not None:
+            for op in itertools.islice(ops, before, None):
+                if op.kind in (_QUERY, _EXECUTE):
+                    op.plan = plan
         if self._lost or len(ops) > MAX_WAITING:
             self._lost = True
             ops.clear()
@@ -103,6 +143,7 @@ class Shapes:
 
     def answered(self, kind: int, body: bytes, codec: str) -> None:
         """Take any message of the target's but rows and COPY data, in order. Raises `RemoteProtocolError`."""
+        self.done = None
         if kind == 0x54:  # RowDescription
             columns = columns_of(body, codec)
             if len(columns) != int.from_bytes(body[:2]):
@@ -128,6 +169,8 @@ class Shapes:
             self._ready(body)
         elif kind == 0x48:  # CopyOutResponse
             self.copies = "binary" if body[:1] == b"\x01" else "text"
+            self.copy += 1
+            self._copied = int.from_bytes(body[1:3])
         elif kind == 0x47:
             while len(self._ops) > 1 and self._ops[1].kind == _SYNC:
                 del self._ops[1]  # the target ignores a Sync while it takes COPY data
@@ -149,6 +192,8 @@ class Shapes:
         op = self._next(_DESCRIBE)
         if op is None:
             self.current = columns  # of a Query, just ahead of its rows
+            if self._ops:
+                self._again(self._ops[0])
         elif op.other == b"S":
             if len(self._statements) >= MAX_NAMED:
                 self._statements.clear()
@@ -159,6 +204,12 @@ class Shapes:
             # SQL's own cursor: known from here on.
             portal = self._portals[op.name] = _Portal(b"", None)
             portal.columns = columns
+
+    def _again(self, op: _Op) -> None:
+        """Forget what is known of a Query whose statement gives a second result: a rule of the target's added it."""
+        if op.described:
+            op.plan = None
+        op.described = True
 
     def _bound(self) -> None:
         op = self._next(_BIND)
@@ -178,8 +229,12 @@ class Shapes:
                     portal.formats = portal.columns = None
         if ops and ops[0].kind == _QUERY:
             self.current = None
+            self.done = ops[0].outcome()
+            ops[0].done += 1
+            ops[0].described = False
             return
-        self._next(_EXECUTE)
+        op = self._next(_EXECUTE)
+        self.done = op.outcome() if op is not None else None
 
     def _failed(self) -> None:
         self.copies = ""
@@ -200,18 +255,40 @@ class Shapes:
     def _row_shape(self) -> None:
         """Say what rows look like that come next: of the oldest Execute, or what a Query has described."""
         self.unknown_binary = self._lost
+        self.plan = self.outcome = None
         if self._lost:
             self.current = None
             return
         for op in self._ops:
             if op.kind == _QUERY:
+                self.plan, self.outcome = op.plan, op.outcome()
                 return
             if op.kind == _EXECUTE:
+                self.plan, self.outcome = op.plan, op.outcome()
                 self.current = self._of(self._portals.get(op.name))
                 return
             if op.kind in _ENDS:
                 break
         self.current = None
+
+    @property
+    def width(self) -> int | None:
+        """How many columns the rows have that come now, as far as the target has said; None where it has not."""
+        if self.copies:
+            return self._copied
+        return len(self.current) if self.current is not None else None
+
+    @property
+    def guarded(self) -> bool:
+        """Whether an error or a notice that comes now may quote what must not be seen."""
+        if self._lost:
+            return True
+        for op in self._ops:
+            if op.kind in (_QUERY, _EXECUTE):
+                return op.plan is None or any(outcome.guarded for outcome in op.plan.outcomes)
+            if op.kind in _ENDS:
+                return False
+        return False
 
     def _of(self, portal: _Portal | None) -> tuple[Column, ...] | None:
         if portal is None:
