@@ -51,6 +51,8 @@ class Fixture:
         self.events: list[str] = []
         self.notes: list[str] = []
         self.dialled = 0
+        self.withdrawn: list[str] = []
+        self.holds = False
         self.far: socket.socket | None = None
         self.gateway = SimpleNamespace(
             live={
@@ -68,6 +70,7 @@ class Fixture:
             id="session",
             relay=relay,
             target="target",
+            withdraw=lambda why: self.withdrawn.append(why) or self.holds,
             connection=ConnectionInfo(protocol, "127.0.0.1:1", "10.0.0.9:2"),
             record=lambda kind, body: self.notes.append(body["text"]),
         )
@@ -93,6 +96,15 @@ async def test_the_right_key_reaches_its_own_target() -> None:
         assert door.far.recv(100) == b"CANCEL " + KEY
     assert door.events == ["cancel.delivered"]
     assert door.notes == ["cancel requested"]
+
+
+async def test_what_waits_for_approval_is_withdrawn_and_its_target_hears_nothing() -> None:
+    door = Fixture()
+    door.holds = True
+    await deliver(door, KEY)
+    assert door.dialled == 0
+    assert door.withdrawn == ["cancelled by the client while it waited for approval"]
+    assert door.events == ["cancel.delivered"]
 
 
 @pytest.mark.parametrize("key", [b"", KEY[:-1], KEY + b"x", b"\0\0\0\1SECRET"])

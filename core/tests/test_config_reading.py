@@ -45,7 +45,7 @@ def test_the_least_configuration_has_every_default():
     assert config.observers[0].word == "jsonl"
     assert config.recording.durability == "written"
     assert config.limits.recheck <= 30
-    assert config.plugins == ("idp", "safe", "tiny", "store-mem", "catalog-mem", "search-mem")
+    assert config.plugins == ("idp", "safe", "tiny", "store-mem", "catalog-mem", "search-mem", "approvals")
     assert config.targets == {}
 
 
@@ -431,7 +431,7 @@ def test_a_vault_is_called_by_its_name_or_its_word():
     config = read(without("vaults") + "vaults: [{safe: {name: hv}}, {idp: {}}]\n")
 
     assert [vault_name(entry) for entry in config.vaults] == ["hv", "idp"]
-    assert len(SECTIONS) == 14
+    assert len(SECTIONS) == 15
 
 
 def test_what_a_protocol_objects_to_in_a_listener_is_a_problem_of_its_tls():

@@ -43,7 +43,7 @@ class FailingDoor(FakeDoor):
         super().__init__(TargetInfo("prod", "line", "127.0.0.1", 1, LineTarget()))
         self.step, self.error = step, error
 
-    async def open(self, who, details):
+    async def open(self, who, details, tell=None):
         if self.step == "open":
             raise self.error
         return await super().open(who, details)

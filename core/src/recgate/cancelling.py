@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["deliver_cancel"]
 
+WITHDRAWN: Final = "cancelled by the client while it waited for approval"
 DEADLINE: Final = 10.0  # seconds for dial, TLS and the target's silent close
 
 
@@ -41,6 +42,8 @@ async def deliver_cancel(door: Door, key: bytes) -> None:
         return
     gateway.audit.emit("cancel.delivered", session=found.id, source=door.connection.peer)
     found.record("note", {"text": "cancel requested", "source": door.connection.peer})
+    if found.withdraw(WITHDRAWN):
+        return  # what was to be cancelled waits here, and the target knows nothing of it
     with trio.move_on_after(DEADLINE):
         try:
             await _play(found, Wire(await door.dial_for(found.target)))

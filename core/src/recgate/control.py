@@ -1,6 +1,7 @@
 """`data_dir/control.sock`: how the gateway's own machine reaches what is live: list, watch, kill, reload.
 
-Newline-delimited JSON. One request a connection: {"do": "sessions" | "listeners" | "watch" | "kill" | "reload", …};
+Newline-delimited JSON. One request a connection: {"do": "sessions" | "listeners" | "watch" | "kill" | "reload" |
+"requests", …};
 answers are JSON lines, the last of which has "done" or "error". Only root and the gateway's own user are heard (peer
 credentials), and what they do is audited as `local:<uid>`.
 """
@@ -13,17 +14,27 @@ import json
 import os
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final, cast
 
 import structlog
 import trio
 
-from recgate.errors import ConfigurationError, PluginError, RecordingFailed
+from recgate.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    PluginError,
+    RecgateError,
+    RecordingFailed,
+)
+from recgate.httpauth import Problem
+from recgate.model import BearerEvidence, ConnectionInfo, Secret
+from recgate.policy.approving import Caller, Desk
 from recgate.sansio.asks import Denied
 from recgate.sansio.frames import Frame
 from recgate.session import Session
+from recgate.signin import SignIn
 
 if TYPE_CHECKING:
     from recgate.gateway import Gateway
@@ -100,10 +111,38 @@ class ControlSocket:
             await self._reload(stream, who)
         elif word == "watch":
             await self._watch(stream, request, who)
+        elif word == "requests":
+            await self._requests(stream, request, who)
         else:
-            await _say(
-                stream, {"error": f"unknown request {word!r}: sessions, listeners, watch, kill, reload"}
-            )
+            known = "sessions, listeners, watch, kill, reload, requests"
+            await _say(stream, {"error": f"unknown request {word!r}: {known}"})
+
+    async def _requests(self, stream: trio.SocketStream, request: Mapping[str, object], who: str) -> None:
+        """Call on the desk of approvals. Whoever decides is the one whom a token proves, never the owner of a file."""
+        try:
+            rows = await self._called(request, who)
+        except RecgateError as exc:
+            no = isinstance(exc, Problem) and exc.status in (403, 404, 409)
+            await _say(stream, {"error": str(exc), "no": no})
+            return
+        for row in rows:
+            await _say(stream, row)
+        await _say(stream, {"done": True})
+
+    async def _called(self, request: Mapping[str, object], who: str) -> Sequence[Mapping[str, object]]:
+        desk = self._gateway.approver
+        if not isinstance(desk, Desk):
+            raise RecgateError("this gateway asks nobody for approvals: install `recgate-approvals`")
+        principal, token = None, request.get("token")
+        if isinstance(token, str) and token:
+            connection = ConnectionInfo("control", "control.sock", f"{who}:0", loopback=True)
+            try:
+                evidence = BearerEvidence(Secret(token))
+                principal = (await SignIn(self._gateway, connection).login("", evidence)).principal
+            except AuthenticationFailed as exc:
+                raise RecgateError(exc.tell or "the token in RECGATE_TOKEN is not good any more") from None
+        asked = {key: value for key, value in request.items() if key not in ("do", "token")}
+        return await desk.call(Caller(principal.name if principal else who, principal, who), asked)
 
     async def _kill(self, stream: trio.SocketStream, request: Mapping[str, object], who: str) -> None:
         session = self._gateway.find(str(request.get("session", "")))
@@ -189,6 +228,7 @@ def _row(session: Session) -> dict[str, object]:
         "source": session.connection.peer,
         "started": session.started,
         "requests": session.requests,
+        "approved": list(session.grant.by) if session.grant is not None else [],
     }
 
 

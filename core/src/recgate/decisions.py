@@ -31,7 +31,8 @@ class Decision:
 
     `rule` names the rule, `reason` is what the client reads, `obligations` is what an allow demands
     (mask set, row limit, read-only …). A hold carries `wait`: awaiting it gives the final decision, which
-    is an allow or a deny; cancelling it withdraws the question. `alerts` go with any effect.
+    is an allow or a deny; cancelling it withdraws the question. `alerts` go with any effect. `code` is a word that
+    relays map to their protocol's own (`cancelled`), where the refusal has another one than any other.
     """
 
     effect: Effect
@@ -40,6 +41,7 @@ class Decision:
     obligations: Mapping[str, object] = field(default_factory=dict[str, object])
     wait: Callable[[], Awaitable[Decision]] | None = None
     alerts: tuple[Alert, ...] = ()
+    code: str = ""
 
     @classmethod
     def deny(cls, reason: str, *, rule: str = "") -> Decision:

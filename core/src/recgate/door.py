@@ -49,6 +49,8 @@ __all__ = ["Door"]
 
 RENEW_PAUSE: Final = 0.05  # seconds between renewals at least, whatever a vault says of its leases
 
+GRANT_OVER: Final = "the access that was granted has ended; ask again: `recgate requests new`"
+
 log = structlog.get_logger("recgate.door")
 
 
@@ -100,12 +102,14 @@ class Door:
     def could_open(self, who: LoggedIn) -> bool:
         """Whether `open` would be allowed as far as the target's `allow:` says. Decides nothing."""
         settings = self.gateway.config.targets.get(who.target)
-        return settings is not None and settings.allows(who.principal)
+        return settings is not None and self.gateway.admits(settings, who.principal)
 
     # -- may they --------------------------------------------------------------------------------------
 
-    async def open(self, who: LoggedIn, details: Mapping[str, str]) -> Session:
-        """Decide on access, open the recording, lease the credential.
+    async def open(
+        self, who: LoggedIn, details: Mapping[str, str], tell: Callable[[str], None] | None = None
+    ) -> Session:
+        """Decide on access, open the recording, lease the credential. Where it is held, `tell` is called with why.
 
         Raises `AccessDenied`, `RecordingFailed` or `VaultFailed`; a session that is ended from outside while somebody
         decides, or a vault answers, is an `AccessDenied` with the word for that end as its code. Once it returned,
@@ -118,11 +122,13 @@ class Door:
         settings = self._target(who)
         details = self._settled(who, settings, details)
         session = self._record_from_now(who, settings, details)
+        session.notice = tell
         request = Request("session", settings.info.name, details=dict(details))
         with trio.CancelScope() as waiting:
             session.on_end(waiting.cancel)
             await self._admit(session, settings, request)
             self._mask(session)
+        session.notice = None
         if (ended := session.denied) is not None:
             raise AccessDenied(ended.reason, code=ended.code)
         session.known = KnownOfTarget.of(self, session)
@@ -180,7 +186,7 @@ class Door:
             reason = "no such target"
         elif settings.info.protocol != self.connection.protocol:
             reason = f"the target speaks {settings.info.protocol}"
-        elif not settings.allows(who.principal):
+        elif not self.gateway.admits(settings, who.principal):
             reason = "not in the target's allow list"
         if settings is None or reason:
             self._denied(who, reason)
@@ -223,11 +229,26 @@ class Door:
             decide=deny_overrides(gateway.registry.policies),
         )
         session.reason = details.get("reason", "")
+        if not settings.allows(principal):
+            session.grant = gateway.grant_for(settings, principal)
         session.approver, session.emit = gateway.approver, gateway.audit.emit
         self.session, self.settings = session, settings
         self._admitted()
         gateway.opened(session)
+        if (grant := session.grant) is not None:
+            said = {"approval": grant.id, "by": list(grant.by), "until": grant.until, "reason": grant.reason}
+            session.record("note", {"text": "access was granted", **said})
+            gateway.background.start_soon(self._end_with_grant, session, settings)
         return session
+
+    async def _end_with_grant(self, session: Session, settings: TargetSettings) -> None:
+        """End the session when nothing that was granted opens its target any longer."""
+        with trio.CancelScope() as scope:
+            session.on_finish(scope.cancel)
+            while (grant := self.gateway.grant_for(settings, session.principal)) is not None:
+                session.grant = grant
+                await trio.sleep(max(grant.until - time.time(), RENEW_PAUSE))
+            session.end(Denied(GRANT_OVER, "expired", session.id))
 
     def _opened(
         self, principal: Principal, info: TargetInfo, details: Mapping[str, str]

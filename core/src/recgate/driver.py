@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -73,14 +73,19 @@ class DriverSession:
             if not self._waiting and not self._opened:
                 self._deadline.deadline = max(self._handshake, trio.current_time() + AFTER_CHALLENGE)
 
-    async def open(self, who: LoggedIn, details: Mapping[str, str]) -> Session:
+    async def open(
+        self, who: LoggedIn, details: Mapping[str, str], tell: Callable[[str], None] | None = None
+    ) -> Session:
         """Decide on access, open the recording, lease the credential (in `Session.credential`).
+
+        Where somebody must approve it, `tell` is called with words for the client, and may be again. A client that
+        leaves meanwhile is the driver's to find out: cancelling withdraws the question.
 
         Raises `AccessDenied`, `RecordingFailed` or `VaultFailed`: say so in the protocol's words and return.
         """
         self._opened = True
         self._deadline.deadline = float("inf")  # the handshake is over; approval may take its time
-        session = await self._door.open(who, details)
+        session = await self._door.open(who, details, tell)
         session.on_end(self._end_soon)
         return session
 

@@ -20,7 +20,7 @@ import trio
 from recgate import config as configuration
 from recgate.audit import AuditTrail, JsonlObserver
 from recgate.certificates import ServerCertificate
-from recgate.config import Configuration, JsonlSettings, ListenerSettings
+from recgate.config import Configuration, JsonlSettings, ListenerSettings, TargetSettings
 from recgate.control import ControlSocket
 from recgate.door import Door
 from recgate.driver import DriverSession
@@ -38,8 +38,9 @@ from recgate.metrics import (
     SESSIONS_LIVE,
 )
 from recgate.metricspage import serve_metrics
-from recgate.model import ConnectionInfo, Voucher
+from recgate.model import ConnectionInfo, Principal, Voucher
 from recgate.plugins import Registry
+from recgate.policy.approving import Grant, Granting
 from recgate.providers import Inheriting, Service
 from recgate.pump import Pump
 from recgate.readiness import Readiness
@@ -119,6 +120,20 @@ class Gateway:
         """What the masks of a session that opens now are chosen from."""
         now = self._now
         return Selected(now.config.masks, now.registry.maskers, lambda: self.keys.masks, time.perf_counter)
+
+    def grant_for(self, settings: TargetSettings, principal: Principal) -> Grant | None:
+        """Give the grant that opens a target to somebody, as long as the target offers access on request to them."""
+        if settings.request is None or not settings.request.open_to(principal):
+            return None
+        return (
+            self.approver.grant_for(principal, settings.info.name)
+            if isinstance(self.approver, Granting)
+            else None
+        )
+
+    def admits(self, settings: TargetSettings, principal: Principal) -> bool:
+        """Whether a target is open to somebody now: by its `allow:`, or by a grant that stands."""
+        return settings.allows(principal) or self.grant_for(settings, principal) is not None
 
     # -- life ------------------------------------------------------------------------------------------
 
@@ -245,6 +260,7 @@ class Gateway:
             target=session.target.name,
             protocol=session.target.protocol,
             source=session.connection.peer,
+            grant=session.grant.id if session.grant is not None else "",
         )
 
     def closed(self, session: Session, reason: str, facts: Mapping[str, object]) -> None:

@@ -155,7 +155,7 @@ def target_open_to(
         Problem: 403, worded alike for a target that is not there and one that is not open; audited.
     """
     settings = gateway.config.targets.get(name)
-    if settings is None or not settings.allows(principal):
+    if settings is None or not gateway.admits(settings, principal):
         reason = "no such target" if settings is None else "not in the target's allow list"
         _denied(gateway, connection, principal, name, reason)
         raise Problem(403, f'no target "{name[:63]}" is open to you: see `recgate targets`')

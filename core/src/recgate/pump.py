@@ -9,6 +9,7 @@ nothing else.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Generator
 from typing import Final, cast
 
 import trio
@@ -29,6 +30,10 @@ __all__ = ["Pump"]
 
 LINGER: Final = 10.0  # seconds that one side may go on after the other has closed
 FAREWELL: Final = 3.0  # seconds for the client to take the last words
+LOOK: Final = (
+    0.5  # seconds between looks at a client that waits for approval: has it left, can it be told now
+)
+LEFT: Final = "the client left while it waited"
 
 
 class Pump:
@@ -97,9 +102,12 @@ class Pump:
         try:
             await self._read(side)
         except (RecgateError, WireClosed) as exc:
-            if self._failure is None:
-                self._failure = self._worded(exc)
-            self._scope.cancel()
+            self._fail(exc)
+
+    def _fail(self, exc: RecgateError | WireClosed) -> None:
+        if self._failure is None:
+            self._failure = self._worded(exc)
+        self._scope.cancel()
 
     def _worded(self, exc: RecgateError | WireClosed) -> Denied:
         if isinstance(exc, RemoteProtocolError):
@@ -249,8 +257,9 @@ class Pump:
         assert session is not None
         assert request is not None
         if decision.effect is Effect.HOLD:
-            await self._notice(decision.reason)
-            decision = await session.held(request, decision)
+            told = await self._notice(session, decision.reason)
+            with self.beside(session, "" if told else decision.reason):
+                decision = await session.held(request, decision)
         else:
             session.note_decision(request, decision)
         frames = [frame] if decision.effect is Effect.ALLOW else list(self.relay.refuse(frame, decision))
@@ -261,13 +270,44 @@ class Pump:
         self._forward(session, frames)
         await self.settle()
 
-    async def _notice(self, text: str) -> None:
+    async def _notice(self, session: Session, text: str) -> bool:
+        """Tell the client something, unless it is in the middle of a message: False."""
         frame = self.relay.notice(text)
-        if frame is not None and self.session is not None:
-            self.session.record_frames([frame])
-            await self.session.recorder.durable()
-            self._forward(self.session, [frame])
-            self.flush()  # best effort: whoever does not read its notices need not get them at once
+        if frame is None:
+            return False
+        session.record_frames([frame])
+        await session.recorder.durable()
+        self._forward(session, [frame])
+        self.flush()  # best effort: whoever does not read its notices need not get them at once
+        return True
+
+    # -- while somebody approves -----------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def beside(self, session: Session, untold: str = "") -> Generator[None]:
+        """While the block waits for somebody: tell the client what is `untold` yet, and withdraw if it leaves.
+
+        Nothing is read from the client meanwhile, so its end is not found by reading.
+        """
+        assert self._nursery is not None
+        scope = trio.CancelScope()
+        self._nursery.start_soon(self._attend, scope, session, untold)
+        try:
+            yield
+        finally:
+            scope.cancel()
+
+    async def _attend(self, scope: trio.CancelScope, session: Session, untold: str) -> None:
+        with scope:
+            try:
+                while not self.wires[CLIENT].departed:
+                    if untold and await self._notice(session, untold):
+                        untold = ""
+                    await trio.sleep(LOOK)
+            except (RecgateError, WireClosed) as exc:
+                self._fail(exc)
+            else:
+                session.withdraw(LEFT)
 
     async def _peer_closed(self, side: Side) -> None:
         self._closed.add(side)

@@ -7,7 +7,7 @@ whoever forwards it. Relays are driven by the pump, drivers call it themselves; 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -28,7 +28,7 @@ from recgate.sansio.relay import Relay
 
 if TYPE_CHECKING:
     from recgate.mask import Masking
-    from recgate.policy.approving import Approver
+    from recgate.policy.approving import Approver, Grant
     from recgate.providers import Policy
     from recgate.recording.recorder import Recorder
     from recgate.surveying import KnownOfTarget
@@ -72,6 +72,7 @@ class Session:
         "_callbacks",
         "_decide",
         "_finished",
+        "_holds",
         "_policies",
         "approver",
         "connection",
@@ -82,6 +83,7 @@ class Session:
         "ending",
         "files",
         "free",
+        "grant",
         "id",
         "known",
         "lasts",
@@ -98,6 +100,7 @@ class Session:
         "waits",
         "watchers",
         "wire",
+        "withdrawal",
     )
 
     def __init__(
@@ -137,6 +140,9 @@ class Session:
         self.ending = trio.Event()
         self.denied: Denied | None = None
         self.notice: Callable[[str], None] | None = None  # how the client is told something while it waits
+        self.grant: Grant | None = None  # what opened the target, where its `allow:` does not
+        self.withdrawal = ""  # why the client does not wait any longer for what is held
+        self._holds: set[trio.CancelScope] = set()
         self._decide = decide
         self._policies: Sequence[Policy] | None = None
         # The kinds of requests that nobody judges: asking can be left out. Forwarding looks at every request anew.
@@ -282,13 +288,39 @@ class Session:
         if decision.wait is None:
             final = Decision.deny("nobody can approve this", rule=decision.rule)
         else:
-            final = await decision.wait()
+            final = await self._waited(decision.wait, decision.rule)
         if final.effect is Effect.HOLD:
             final = Decision.deny("nobody decided", rule=decision.rule)
         if final.obligations:
             final = self._bound_by(final)
         self.note_decision(request, final)
         return final
+
+    async def _waited(self, wait: Callable[[], Awaitable[Decision]], rule: str) -> Decision:
+        """Wait for an answer until there is one, or the client withdraws."""
+        final = None
+        with trio.CancelScope() as scope:
+            self._holds.add(scope)
+            try:
+                final = await wait()
+            finally:
+                self._holds.discard(scope)
+        if final is None:
+            final = replace(Decision.deny(self.withdrawal or "withdrawn", rule=rule), code="cancelled")
+            self.withdrawal = ""
+        return final
+
+    @property
+    def holding(self) -> bool:
+        """Whether a request of it waits for somebody."""
+        return bool(self._holds)
+
+    def withdraw(self, why: str) -> bool:
+        """Give up what is held, as the client wants; the session goes on. False if nothing is."""
+        self.withdrawal = why if self._holds else self.withdrawal
+        for scope in tuple(self._holds):
+            scope.cancel()
+        return bool(self._holds)
 
     def note_decision(self, request: Request, decision: Decision) -> None:
         """Record and count what was decided on a request."""

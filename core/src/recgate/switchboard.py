@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +32,7 @@ from recgate.wire import Wire, WireClosed
 
 if TYPE_CHECKING:
     from recgate.pump import Pump
+    from recgate.session import Session
 
 __all__ = ["Switchboard"]
 
@@ -83,12 +86,23 @@ class Switchboard:
         if who is None:
             raise RemoteProtocolError("a route before a login")
         self._deadline.deadline = float("inf")  # whoever must approve may take longer than a handshake
-        session = await pump.door.open(replace(who, target=ask.target), ask.details)
+        session = await self._opened(replace(who, target=ask.target), ask.details)
         pump.attach(session)
         upstream = Wire(await pump.door.dial())
         self._deadline.deadline = trio.current_time() + UPSTREAM_LOGIN
         pump.opened(upstream)
         return Routed(session.target, session.credential, session.id, session.masking, session.known)
+
+    async def _opened(self, who: LoggedIn, details: Mapping[str, str]) -> Session:
+        """Open the session; where somebody must approve that, the client is told, and its leaving withdraws it."""
+        with contextlib.ExitStack() as waiting:
+
+            def tell(text: str) -> None:
+                session = self._pump.door.session
+                assert session is not None
+                waiting.enter_context(self._pump.beside(session, text))
+
+            return await self._pump.door.open(who, details, tell)
 
     async def _start_tls(self, ask: StartTls) -> TlsDone:
         pump = self._pump

@@ -83,7 +83,7 @@ class _Quiet:
         """Say that a session has been idle for `limit` seconds, or ""."""
         total = sum(session.wire.data)
         before, since = self._since.get(session.id, (-1, now))
-        if total != before:
+        if total != before or session.holding:  # who waits for an approval is not idle
             since = now
         self._since[session.id] = (total, since)
         return IDLE if limit is not None and now - since >= limit else ""
@@ -121,7 +121,7 @@ def _judged(gateway: Gateway, session: Session, principal: Principal | None) -> 
     settings = gateway.config.targets.get(session.target.name)
     if settings is None:
         return REMOVED
-    return "" if settings.allows(principal) else "access to the target was withdrawn"
+    return "" if gateway.admits(settings, principal) else "access to the target was withdrawn"
 
 
 def _past(moment: float | None) -> bool:

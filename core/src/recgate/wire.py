@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import select
 import socket
 import ssl
 from collections import deque
@@ -25,6 +26,7 @@ MAX_READ: Final = 128 * 1024
 TLS_CHUNK: Final = 64 * 1024  # bytes encrypted per step; bounds the ciphertext held for a slow peer
 MAX_ANSWERS: Final = 64 * 1024  # bytes that TLS answers by itself and a peer may leave unread
 SMALL: Final = 8 * 1024  # bytes of a read while little comes
+_DEPARTED: Final = select.POLLRDHUP | select.POLLHUP | select.POLLERR
 FAIRNESS: Final = 32  # reads without waiting before other sessions get their turn
 
 # One buffer for all wires of the process: a buffer per connection costs 137 KB a pair. What was read is copied
@@ -79,6 +81,16 @@ class Wire:
     def tls(self) -> ssl.SSLObject | None:
         """The TLS state once it is up."""
         return self._tls
+
+    @property
+    def departed(self) -> bool:
+        """Whether the peer has closed its side, or is gone, as far as the kernel knows. Reads nothing.
+
+        What it said before is there still: whoever waits for something else than bytes learns of its end by this alone.
+        """
+        poll = select.poll()
+        poll.register(self.socket.fileno(), select.POLLRDHUP)
+        return any(events & _DEPARTED for _, events in poll.poll(0))
 
     # -- reading ---------------------------------------------------------------------------------------
 

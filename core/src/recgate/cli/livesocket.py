@@ -12,7 +12,7 @@ from typing import Final, cast
 from recgate.errors import RecgateError
 from recgate.providers import SessionRow
 
-__all__ = ["NotRunning", "ask", "live_row", "live_sessions"]
+__all__ = ["NotRunning", "Refused", "ask", "live_row", "live_sessions"]
 
 PATIENCE: Final = 10.0  # seconds for the gateway to take a request and begin its answer
 MAX_LINE: Final = 128 << 20  # bytes of an answer's line: the largest frame in base64
@@ -26,6 +26,10 @@ class NotRunning(RecgateError):
     """Nobody listens on the socket: whatever held the data directory last has stopped, or died."""
 
 
+class Refused(RecgateError):
+    """The gateway's answer is no. Its words are its own."""
+
+
 def ask(
     data_dir: Path, request: Mapping[str, object], *, endless: bool = False
 ) -> Iterator[dict[str, object]]:
@@ -35,6 +39,7 @@ def ask(
 
     Raises:
         NotRunning: no gateway runs there.
+        Refused: its answer is no.
         RecgateError: it may not be asked by this user, or it answers with an error.
     """
     path = data_dir / "control.sock"
@@ -58,7 +63,7 @@ def _lines(sock: socket.socket) -> Iterator[dict[str, object]]:
             parsed: object = json.loads(line)
             said = cast("dict[str, object]", parsed) if isinstance(parsed, dict) else {}
             if "error" in said:
-                raise RecgateError(str(said["error"]))
+                raise (Refused if said.get("no") else RecgateError)(str(said["error"]))
             if "done" in said:
                 return
             yield said

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import ssl
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+import time
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -17,6 +18,7 @@ import click
 import httpx2
 
 from recgate.cli.home import ClientHome, KnownGateway
+from recgate.cli.moments import until
 from recgate.config.files import find
 from recgate.errors import RecgateError
 from recgate.keys.files import make_private_directory, write_atomically
@@ -32,13 +34,16 @@ __all__ = [
     "Unreachable",
     "checked_target",
     "gateway_options",
+    "granted_words",
     "is_client",
 ]
 
 PATIENCE: Final = 20.0  # seconds for an answer of the API
 MAX_ANSWER: Final = 8 << 20  # bytes of an answer: ten thousand targets
 PUBLIC: Final = 0o644
-FINE: Final = frozenset({HTTPStatus.OK, HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT})
+FINE: Final = frozenset({HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT})
+NO: Final = frozenset({HTTPStatus.FORBIDDEN})
+NOES: Final = NO | {HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND}  # where what is asked for may have gone
 # What goes into a known_hosts file must be one word of one line, whoever says it.
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
 _KEY: Final = re.compile(r"ssh-[a-z0-9-]{1,32} [A-Za-z0-9+/=]{16,1024}(?= |\Z)")
@@ -85,6 +90,7 @@ class RemoteTarget:
     needs: str
     line: str
     tunnel: str
+    granted: str = ""  # until when, and by whom, where it is open for a time alone
 
 
 def is_client(url: str = "") -> bool:
@@ -150,6 +156,11 @@ class RemoteGateway:
         """Ask whom the token proves, as the API says it."""
         return await self._get("/api/v1/whoami")
 
+    async def call(self, path: str, body: Mapping[str, object] | None = None) -> dict[str, object]:
+        """Ask something of the API as who is signed in: a POST if there is a body."""
+        token = self._home.token(self.known.url).token
+        return (await self.ask(path, body, token=token, noes=NOES))[1]
+
     async def targets(self) -> list[RemoteTarget]:
         """List what may be opened."""
         said = (await self._get("/api/v1/targets")).get("targets")
@@ -191,14 +202,20 @@ class RemoteGateway:
     # -- requests ----------------------------------------------------------------------------------------
 
     async def ask(
-        self, path: str, body: Mapping[str, object] | None = None, *, token: Secret | None = None
+        self,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        *,
+        token: Secret | None = None,
+        noes: Collection[int] = NO,
     ) -> tuple[int, dict[str, object]]:
-        """Send a request, a POST if there is a body; gives the status, which is 200, 202 or 204, and what was said.
+        """Send a request, a POST if there is a body; gives the status, one of 200, 201, 202, 204, and what was said.
 
         Args:
             path: below the gateway's address.
             body: JSON data; an empty one is a POST as well.
             token: what it is signed in by; nobody is signed in without one.
+            noes: statuses that are an answer, and no: `Denied`.
         """
         signed_in = token is not None
         headers = [(b"authorization", b"Bearer " + token.reveal())] if token is not None else []
@@ -210,7 +227,7 @@ class RemoteGateway:
         said = _object(sent)
         if status not in FINE:
             words = str(said.get("detail", ""))[:500] or f"answered with status {status}"
-            raise self._refusal(status, words, signed_in=signed_in)
+            raise self._refusal(status, words, signed_in=signed_in, noes=noes)
         return status, said
 
     def _authorization(self) -> tuple[bytes, bytes]:
@@ -242,11 +259,13 @@ class RemoteGateway:
             raise _failure(self.known.url, exc) from None
         return answer.status_code, bytes(body)
 
-    def _refusal(self, status: int, words: str, *, signed_in: bool = True) -> RecgateError:
+    def _refusal(
+        self, status: int, words: str, *, signed_in: bool = True, noes: Collection[int] = NO
+    ) -> RecgateError:
         url = self.known.url
         if status == HTTPStatus.UNAUTHORIZED and signed_in:
             return RecgateError(f"your sign-in at {url} has ended or was revoked: run `recgate login {url}`")
-        return Denied(words) if status == HTTPStatus.FORBIDDEN else RecgateError(f"{url}: {words}")
+        return Denied(words) if status in noes else RecgateError(f"{url}: {words}")
 
 
 def _failure(url: str, exc: BaseException) -> RecgateError:
@@ -291,4 +310,18 @@ def _target(row: dict[str, object]) -> RemoteTarget:
         str(row.get("needs", "")),
         str(row.get("line", "")),
         str(row.get("tunnel", "")),
+        granted_words(row.get("grant")),
+    )
+
+
+def granted_words(value: object) -> str:
+    """Word a grant as the API says it: until when, and who approved it; nothing for none."""
+    if not isinstance(value, dict):
+        return ""
+    grant = cast("dict[str, object]", value)
+    moment, by = grant.get("until"), ", ".join(str(each) for each in _list(grant.get("by")))
+    return (
+        f"granted by {by} until {until(float(moment), time.time())}"
+        if isinstance(moment, (int, float))
+        else ""
     )

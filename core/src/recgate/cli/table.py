@@ -21,6 +21,11 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
         "Look at rules before they decide: what is odd, what they would stop.",
     ),
     "replay": ("recgate.cli.replay", "replay", "Play a recording in this terminal."),
+    "requests": (
+        "recgate.cli.requests",
+        "requests",
+        "What waits for approval; approve, deny, or ask for access.",
+    ),
     "search": ("recgate.cli.search", "search", "Search over all recordings."),
     "serve": ("recgate.cli.serve", "serve", "Run the gateway."),
     "sessions": ("recgate.cli.sessions", "sessions", "List sessions."),

@@ -102,10 +102,12 @@ def _remote(gateway: RemoteGateway, ca: Path | None, *, as_json: bool, as_ssh_co
         line = neutralise(line, lines=False)
         if as_json:
             row = {"name": each.name, "protocol": each.protocol, "labels": each.labels, "line": line}
-            print_json({**row, "needs": each.needs})
+            print_json({**row, "needs": each.needs, "granted": each.granted})
         else:
             shown = neutralise(each.needs, lines=False) or line or f"recgate connect {each.name}"
             click.echo(f"{each.name:<24} {neutralise(each.protocol, lines=False):<10} {shown}")
+            if each.granted:
+                click.echo(f"{'':<24} {'':<10} {neutralise(each.granted)}")
     if not found:
         click.echo(f"no target at {gateway.known.url} is open to you", err=True)
         raise click.exceptions.Exit(1)

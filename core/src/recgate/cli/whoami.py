@@ -13,7 +13,7 @@ from recgate.cli.context import json_option, print_json
 from recgate.cli.home import ClientHome
 from recgate.cli.login import answered
 from recgate.cli.moments import span, until
-from recgate.cli.remote import RemoteGateway, gateway_options
+from recgate.cli.remote import RemoteGateway, gateway_options, granted_words
 from recgate.cli.sshidentity import SshIdentity
 from recgate.transcript.neutral import neutralise
 
@@ -48,6 +48,7 @@ def whoami(url: str, ca: Path | None, as_json: bool) -> None:
     if certificate is not None:
         rows.append(("ssh", f"certificate until {until(certificate, now)}"))
     rows += _endings(said.get("endings"))
+    rows += _grants(said.get("grants"))
     for name, text in rows:
         click.echo(f"{name:<10} {neutralise(text, lines=False)}")
 
@@ -63,6 +64,15 @@ def _endings(value: object) -> Sequence[tuple[str, str]]:
         return [("ends early", "never: nobody tells the gateway that it was taken back before its end")]
     words = [f"{each.get('what', '')}: within {span(_moment(each.get('within')) or 0.0)}" for each in found]
     return [("ends early" if not number else "", each) for number, each in enumerate(words)]
+
+
+def _grants(value: object) -> Sequence[tuple[str, str]]:
+    found = [cast("dict[str, object]", each) for each in _list(value) if isinstance(each, dict)]
+    return [("granted", f"{each.get('target', '')}, {granted_words(each)}") for each in found]
+
+
+def _list(value: object) -> list[object]:
+    return cast("list[object]", value) if isinstance(value, list) else []
 
 
 def _words(value: object) -> Sequence[str]:

@@ -16,6 +16,7 @@ _AT_START: Final = {
     "store": "recording.store",
     "catalog": "catalog",
     "search": "search",
+    "approvals": "approvals",
     "log": "log",
 }
 

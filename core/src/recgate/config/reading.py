@@ -29,17 +29,18 @@ from recgate.config.sections import (
 from recgate.config.targets import read_targets
 from recgate.plugins import Registry
 
-__all__ = ["SECTIONS", "UNENFORCED", "read_configuration"]
+__all__ = ["APPROVALS", "SECTIONS", "UNENFORCED", "read_configuration"]
 
 T = TypeVar("T")
 
 DEFAULT_IDENTITY: Final[list[object]] = [{"local": {}}]
 DEFAULT_VAULTS: Final[list[object]] = [{"sealed": {"name": "local"}}]
+APPROVALS: Final = "approvals"  # the plugin that reads the section of that name
 DEFAULT_OBSERVERS: Final[list[object]] = [{"jsonl": {}}]
 
 SECTIONS: Final = (
-    "gateway", "listeners", "identity", "vaults", "targets", "policies", "masks", "recording", "catalog",
-    "search", "observers", "plugins", "log", "limits",
+    "gateway", "listeners", "identity", "vaults", "targets", "policies", "masks", "approvals", "recording",
+    "catalog", "search", "observers", "plugins", "log", "limits",
 )  # fmt: skip
 
 # Keys that are promised and not enforced by this build: ignoring one would be a silent yes.
@@ -100,6 +101,7 @@ class _Reading:
         search = read.one_of(self.data.get("search", {"fts5": {}}), ("search",))
         observers = read.entry_list(self.data.get("observers", DEFAULT_OBSERVERS), "observers")
         policies = read_policies(self.data.get("policies"), read)
+        approvals = self._approvals()
         read.plugin_names(self.data.get("plugins", []))
         rest = {
             "recording": read.model(recording, ("recording",), RecordingSettings),
@@ -125,7 +127,14 @@ class _Reading:
             masks=masks,
             digest="",
             policies=policies,
+            approvals=approvals,
         )
+
+    def _approvals(self) -> PluginEntry | None:
+        """Read `approvals:`; what asks people is there without being named, wherever it is installed."""
+        if "approvals" not in self.data and APPROVALS not in self.entries.registry.candidates:
+            return None
+        return self.entries.options(APPROVALS, self.data.get("approvals"), ("approvals",), "approvals")
 
     def _mapping(self, section: str) -> dict[str, object]:
         return self.entries.mapping(self.data.get(section), (section,))

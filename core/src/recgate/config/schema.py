@@ -12,7 +12,7 @@ from recgate.config.entries import CORE_ENTRIES
 from recgate.config.listeners import METRICS
 from recgate.config.masks import MaskKeys
 from recgate.config.policies import DEFAULT_LANGUAGE
-from recgate.config.reading import SECTIONS
+from recgate.config.reading import APPROVALS, SECTIONS
 from recgate.config.sections import (
     GatewaySettings,
     LimitSettings,
@@ -60,6 +60,7 @@ class _Schemas:
             "targets": {"type": "array", "items": {"anyOf": list(self._targets())}},
             "policies": {"type": "array", "items": self._rules()},
             "masks": {"type": "array", "items": self._mask()},
+            "approvals": self._approvals(),
             "recording": recording,
             "catalog": self._choice("catalog"),
             "search": self._choice("search"),
@@ -124,6 +125,10 @@ class _Schemas:
             "maxProperties": 1,
             "properties": properties,
         }
+
+    def _approvals(self) -> Schema:
+        model = self._words(APPROVALS).get(APPROVALS)
+        return {"anyOf": [self.model(APPROVALS, model), {"type": "null"}]} if model else {"type": "null"}
 
     def _entries(self, section: str) -> Schema:
         return {"type": "array", "items": self._choice(section)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -17,6 +17,7 @@ from recgate.mask.replacing import Becomes
 from recgate.model import Principal, TargetInfo
 
 __all__ = [
+    "AccessOnRequest",
     "Configuration",
     "CredentialName",
     "GatewaySettings",
@@ -34,12 +35,20 @@ __all__ = [
     "SignInDemand",
     "TargetKeys",
     "TargetSettings",
+    "named",
 ]
 
 ListenerTls = Literal["require", "allow", "off"]
 Wait = Annotated[Duration, Field(gt=0)]  # a wait of nothing would refuse everything
 
 _GATEWAY_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?\Z")
+
+
+def named(principal: Principal, names: Sequence[str]) -> bool:
+    """Say whether `user:NAME` and `group:NAME` name somebody or one of their groups, exactly."""
+    if f"user:{principal.name}" in names:
+        return True
+    return any(f"group:{group}" in names for group in principal.groups)
 
 
 def _gateway_name(name: str) -> str:
@@ -135,6 +144,28 @@ class SignInDemand(Settings):
     max_age: Wait | None = None
 
 
+class AccessOnRequest(Settings):
+    """`request:` of a target — who may be granted access for a time, by whom, and for how long at most.
+
+    Attributes:
+        approvers: who may approve, `user:NAME` or `group:NAME`; never whoever asks.
+        of: how many of them must.
+        users: who may ask, likewise; without any, everybody who is signed in.
+        max: the longest that access is granted for.
+        timeout: how long a request waits to be decided.
+    """
+
+    approvers: tuple[str, ...] = Field(min_length=1, max_length=100)
+    of: int = Field(default=1, ge=1, le=100)
+    users: tuple[str, ...] = ()
+    max: Annotated[Duration, Field(gt=0, le=31 * 86_400)] = 28_800.0
+    timeout: Annotated[Duration, Field(gt=0, le=31 * 86_400)] = 86_400.0
+
+    def open_to(self, principal: Principal) -> bool:
+        """Say whether somebody may ask."""
+        return not self.users or named(principal, self.users)
+
+
 class TargetKeys(Settings):
     """The keys of a target that the core reads; `options` belong to the protocol."""
 
@@ -148,6 +179,7 @@ class TargetKeys(Settings):
     allow: tuple[str, ...] = ()
     via: Annotated[str, Field(pattern=r"\A[a-z0-9][a-z0-9._-]{0,62}\z")] | None = None
     require: SignInDemand = SignInDemand()
+    request: AccessOnRequest | None = None
 
 
 class MetricsOptions(Settings):
@@ -213,12 +245,11 @@ class TargetSettings:
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     require: SignInDemand = field(default_factory=SignInDemand)
     catalog_credential: CredentialName | None = None
+    request: AccessOnRequest | None = None
 
     def allows(self, principal: Principal) -> bool:
         """Say whether `allow:` names this principal or one of its groups, exactly. Empty means nobody."""
-        if f"user:{principal.name}" in self.allow:
-            return True
-        return any(f"group:{group}" in self.allow for group in principal.groups)
+        return named(principal, self.allow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,9 +276,7 @@ class MaskSettings:
 
     def spares(self, principal: Principal) -> bool:
         """Say whether `except:` names this principal or one of its groups, exactly."""
-        if f"user:{principal.name}" in self.exempt:
-            return True
-        return any(f"group:{group}" in self.exempt for group in principal.groups)
+        return named(principal, self.exempt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +300,7 @@ class Configuration:
     digest: str
     policies: tuple[PluginEntry, ...] = ()
     masks: tuple[MaskSettings, ...] = ()
+    approvals: PluginEntry | None = None
 
     @property
     def data_dir(self) -> Path:

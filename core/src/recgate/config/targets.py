@@ -7,7 +7,7 @@ from typing import Final
 
 from recgate.config.entries import EntryReader, plugin_name
 from recgate.config.problems import KeyPath, suggestion
-from recgate.config.sections import CredentialName, PluginEntry, TargetKeys, TargetSettings
+from recgate.config.sections import AccessOnRequest, CredentialName, PluginEntry, TargetKeys, TargetSettings
 from recgate.config.values import parse_bind
 from recgate.credentialpath import template_fault
 from recgate.model import TARGET_NAME, TargetInfo
@@ -66,6 +66,8 @@ def _read_target(
             (*path, "name"), wrong, "At most 63 characters: it travels as a user name in every protocol"
         )
     check_names(keys.allow, (*path, "allow"), read)
+    if keys.request is not None:
+        _check_request(keys.request, (*path, "request"), read)
     credential = _credential(keys, keys.credential, (*path, "credential"), read, vaults)
     catalog = _credential(keys, keys.catalog_credential, (*path, "catalog_credential"), read, vaults)
     name = plugin_name("protocol", keys.protocol)
@@ -94,7 +96,15 @@ def _read_target(
         return None
     labels = dict(keys.labels)
     info = TargetInfo(keys.name, keys.protocol, address.host, address.port, options, labels, keys.via or "")
-    return TargetSettings(info, credential, keys.allow, labels, keys.require, catalog)
+    return TargetSettings(info, credential, keys.allow, labels, keys.require, catalog, keys.request)
+
+
+def _check_request(offer: AccessOnRequest, path: KeyPath, read: EntryReader) -> None:
+    check_names(offer.approvers, (*path, "approvers"), read)
+    check_names(offer.users, (*path, "users"), read)
+    if all(name.startswith("user:") for name in offer.approvers) and offer.of > len(set(offer.approvers)):
+        wrong = f"can never be met by {len(set(offer.approvers))} users"
+        read.problems.add((*path, "of"), wrong, "Name more approvers, or a group")
 
 
 def check_names(names: Sequence[str], path: KeyPath, read: EntryReader) -> None:

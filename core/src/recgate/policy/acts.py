@@ -12,9 +12,10 @@ from typing import Final, cast
 
 from recgate.sansio.frames import Request
 
-__all__ = ["ACTS", "Act", "acts_of"]
+__all__ = ["ACTS", "EXACT", "Act", "acts_of", "exact_of"]
 
 ACTS: Final = "acts"  # the key of `Request.details`; the value is worked out when it is asked for
+EXACT: Final = "exact"  # likewise: the bytes that the request stands for, bind values included
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +65,9 @@ def acts_of(request: Request) -> Sequence[Act]:
     if said is None:
         return _OPAQUE if request.kind == "sql" else _NOTHING_SAID
     return cast("Sequence[Act]", said) or _OPAQUE
+
+
+def exact_of(request: Request) -> bytes:
+    """Give the bytes that a request stands for, as its client sent them; where a protocol does not say, its text's."""
+    said = request.details.get(EXACT)
+    return said if isinstance(said, bytes) else request.text.encode("utf-8", "surrogatepass")

@@ -148,7 +148,9 @@ class FakeDoor:
         await trio.lowlevel.checkpoint()
         return ScramKeys(b"0123456789abcdef", 4096, "nonce")
 
-    async def open(self, who: LoggedIn, details: Mapping[str, str]) -> Session:
+    async def open(
+        self, who: LoggedIn, details: Mapping[str, str], tell: Callable[[str], None] | None = None
+    ) -> Session:
         """Open a session on the memory recorder."""
         await trio.lowlevel.checkpoint()
         self.session = Session(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from recgate.config import TargetSettings
     from recgate.gateway import Gateway
     from recgate.model import Principal
+    from recgate.policy.approving import Grant
 
 __all__ = ["About", "Targets", "WhoAmI"]
 
@@ -72,8 +73,17 @@ class WhoAmI:
                 "address": connection_of(scope).peer_host,
                 "gateway": self._gateway.config.gateway.name,
                 "endings": await self._endings(principal),
+                "grants": self._grants(principal),
             },
         )
+
+    def _grants(self, principal: Principal) -> list[dict[str, object]]:
+        """Say what is open to somebody for a time alone, and who approved that."""
+        gateway = self._gateway
+        found = {name: gateway.grant_for(each, principal) for name, each in gateway.config.targets.items()}
+        return [
+            {"target": name, **said} for name, each in found.items() if (said := _granted(each)) is not None
+        ]
 
     async def _endings(self, principal: Principal) -> list[dict[str, object]] | None:
         """Say what ends its sessions early, and in how many seconds at most; None where the source does not say."""
@@ -89,6 +99,26 @@ class WhoAmI:
         return [{"what": each.what, "within": each.within + recheck} for each in found]
 
 
+def _granted(grant: Grant | None) -> dict[str, object] | None:
+    if grant is None:
+        return None
+    return {"id": grant.id, "until": grant.until, "by": list(grant.by), "reason": grant.reason}
+
+
+def _asked_for(settings: TargetSettings) -> dict[str, object]:
+    """Give the row of a target that one may ask for: how, where others have the line to type."""
+    name = settings.info.name
+    return {
+        "name": name,
+        "protocol": settings.info.protocol,
+        "labels": dict(settings.info.labels),
+        "needs": f"ask for access: recgate requests new {name} --for TIME --reason TEXT",
+        "line": "",
+        "tunnel": "",
+        "grant": None,
+    }
+
+
 class Targets:
     """`GET /api/v1/targets`: what one may open, each with the line for a listener and the one for a tunnel.
 
@@ -102,8 +132,15 @@ class Targets:
         """Answer."""
         principal = await signing_in(self._gateway, scope)
         targets = self._gateway.config.targets.values()
-        open_to = [self._row(each, principal) for each in targets if each.allows(principal)]
+        open_to = [self._row(each, principal) for each in targets if self._gateway.admits(each, principal)]
+        open_to += [_asked_for(each) for each in targets if self._on_request(each, principal)]
         await answer_json(send, 200, {"gateway": self._gateway.config.gateway.name, "targets": open_to})
+
+    def _on_request(self, settings: TargetSettings, principal: Principal) -> bool:
+        offer = settings.request
+        return (
+            offer is not None and offer.open_to(principal) and not self._gateway.admits(settings, principal)
+        )
 
     def _row(self, settings: TargetSettings, principal: Principal) -> dict[str, object]:
         info = settings.info
@@ -120,6 +157,9 @@ class Targets:
             "needs": unmet(settings.require, principal, time.time()),
             "line": line,
             "tunnel": tunnel,
+            "grant": None
+            if settings.allows(principal)
+            else _granted(self._gateway.grant_for(settings, principal)),
         }
 
     def _host(self, bound: str) -> str:

@@ -33,6 +33,17 @@ async def _nothing_there(scope: Scope, receive: Receive, send: Send) -> None:
     raise Problem(404, "there is nothing at this address")
 
 
+class _Itself:
+    """An application at one address: an object, since a framework takes a function for something else."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        await self._app(scope, receive, send)
+
+
 def application(gateway: Gateway) -> App:
     """Give the application of a gateway, made once: what plugins mount keeps state of its own."""
     if gateway not in _APPLICATIONS:
@@ -44,8 +55,13 @@ def application(gateway: Gateway) -> App:
             Route("/api/v1/connect/{target}", cast("ASGIApp", Connect(gateway)), methods=["GET"]),
             WebSocketRoute("/api/v1/connect/{target}", cast("ASGIApp", Connect(gateway))),
             *(
-                Mount(each.prefix, cast("ASGIApp", each.app))
+                route
                 for each in sorted(gateway.registry.routes(gateway), key=lambda each: -len(each.prefix))
+                # A mount alone has nothing at its prefix itself.
+                for route in (
+                    Route(each.prefix, cast("ASGIApp", _Itself(each.app))),
+                    Mount(each.prefix, cast("ASGIApp", each.app)),
+                )
             ),
         ]
         router = Router(routes, redirect_slashes=False, default=cast("ASGIApp", _nothing_there))

@@ -58,6 +58,7 @@ INSUFFICIENT_PRIVILEGE: Final = "42501"
 _SQLSTATES: Final = {
     "authentication": "28P01",
     "access": INSUFFICIENT_PRIVILEGE,
+    "cancelled": "57014",
     "unknown-target": "28000",
     "upstream": "08006",
     "vault": "58000",
@@ -332,7 +333,8 @@ class PostgresRelay:
             walk.names.judge.taken()
         data, start, end = frame.data, walk.asked_start, walk.asked_end
         text = error_text(decision.reason or "denied", decision.rule, self._session_id)
-        error = error_response(INSUFFICIENT_PRIVILEGE, text, encoding=walk.names.codec)
+        code = _sqlstate(decision.code) if decision.code else INSUFFICIENT_PRIVILEGE
+        error = error_response(code, text, encoding=walk.names.codec)
         stand_in = walk.refusals.stand_in(data[start], error)
         frames = [Frame(GATEWAY, frontend.KIND, stand_in, frame.channel, None, UPSTREAM)]
         if data[start] == _BIND:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
 from recgate.mask.columns import COLUMNS, ColumnRefusal
-from recgate.policy.acts import ACTS, Act
+from recgate.policy.acts import ACTS, EXACT, Act
 from recgate.sansio.frames import Request
 from recgate_postgres.calls import FILES
 from recgate_postgres.encodings import DEFAULT, decode
@@ -113,6 +113,8 @@ class SimpleDetails(_Details):
             return self._books.meanings.query(self.text, self._books.behind)
         if key == COLUMNS:
             return self._books.refusal()
+        if key == EXACT:
+            return self.text
         if key == "protocol":
             return "simple"
         if key == "replication":
@@ -137,6 +139,8 @@ class CallDetails(_Details):
             return self._books.refusal()
         if key == ACTS:
             return self._acts()
+        if key == EXACT:
+            return self._body
         if key == "protocol":
             return "function"
         if key == "function":
@@ -242,6 +246,14 @@ class Portal(_Details):
             return self.statement.acts or self.books.meanings.statement(self.statement)
         if key == COLUMNS:
             return self.books.refusal()
+        if key == EXACT:
+            # The bound part, formats included, is from its end: no text can shift what stands for a value.
+            return b"%b\0%b%b%b" % (
+                self.statement.text,
+                self.bound,
+                self.limit,
+                struct.pack("!I", len(self.bound)),
+            )
         if key == "protocol":
             return "extended"
         if key == "statement":

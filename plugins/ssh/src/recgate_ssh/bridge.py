@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from recgate.decisions import Decision
 from recgate.errors import RemoteProtocolError
+from recgate.policy.acts import EXACT
 from recgate.sansio.frames import CLIENT, GATEWAY, UPSTREAM, Frame, Request, Side
 from recgate_ssh.frames import Kind, body_of, kind_of, word_frame
 from recgate_ssh.gating import acts_of_line, judged, watch
@@ -289,6 +290,8 @@ class Bridge:
         if not word.starts:
             return None
         details: dict[str, object] = {"type": word.name, "pty": bool(self.pty)}
+        if isinstance(command := values.get("command"), bytes):
+            details[EXACT] = command
         if word.name == "subsystem":
             name = legible(values["name"])
             kind = "file" if name == "sftp" else "shell"
