@@ -46,6 +46,8 @@ FUNCTIONS = (
 OPERATORS = (
     ("public", "===", FUNCTIONS[0]),
     ("public", "+", FUNCTIONS[0]),
+    ("public", "<", FUNCTIONS[0]),
+    ("public", ">=", FUNCTIONS[0]),
     ("public", "%%%", FUNCTIONS[4]),
 )
 TYPES = (Type(30, "public", "loaded", "d", active=True), Type(31, "public", "mood", "e"))

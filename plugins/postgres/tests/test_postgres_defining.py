@@ -11,6 +11,10 @@ from recgate_postgres.origin.model import Untraceable
 
 ESCAPES = {
     "alter table customers rename ssn to x": "ALTER TABLE public.customers RENAME: customers.ssn",
+    "alter index customers rename to x": (
+        "ALTER TABLE public.customers RENAME: customers.id customers.name customers.ssn"
+    ),
+    "alter index some_index rename to x": "",
     "alter table customers rename to x": (
         "ALTER TABLE public.customers RENAME: customers.id customers.name customers.ssn"
     ),

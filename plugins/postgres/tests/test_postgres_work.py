@@ -22,6 +22,8 @@ REFUSED = {
     "select lo_import('/etc/passwd')": "the function lo_import gives out what cannot be followed",
     "select pg_logical_slot_get_changes('s', null, null)": "gives out what cannot be followed",
     "select 1 === 2": "the operator === is not the server's own",
+    "select id between 1 and 2 from orders": "the operator >= is not the server's own",
+    "select name < 'a' from customers": "the operator < is not the server's own",
     "select 1 + 2": "the operator + is not the server's own",
     "select name <%> name from customers": "the operator <%> is not the server's own",
     "select name::loaded from customers": "runs functions that are not the server's own",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from plugins.postgres.tests.handmade import PATH, TRACER, escapes, said, traced
-from recgate_postgres.origin.model import Untraceable
+from recgate_postgres.origin.model import ANYTHING, Untraceable
 
 ESCAPES = {
     "insert into orders (note) select ssn from customers": "INSERT into public.orders: customers.ssn",
@@ -56,6 +56,8 @@ def test_what_an_error_may_quote():
     assert (
         said(traced("update customers set name = null").read) == "customers.id customers.name customers.ssn"
     )
+    for text in ("commit", "set constraints all immediate", "reindex table customers", "vacuum full"):
+        assert traced(text).read == frozenset((ANYTHING,)), text
     assert said(traced("select name from customers").read) == "customers.name"
     assert (
         said(traced("create index on customers ((ssn::int))").read)

@@ -65,7 +65,7 @@ def _expressions(work: Work, tree: Any, scope: Scope) -> None:  # noqa: ANN401 -
         return
     for name, child in tree.items():
         if name in ("raw_expr", "expr", "whereClause", "raw_default", "qual", "with_check"):
-            work.predicates |= value(work, child, scope).origins
+            work.decide(value(work, child, scope))
         elif child.__class__ is dict or child.__class__ is list:
             _expressions(work, child, scope)
 
@@ -81,7 +81,7 @@ _BOUNDS: Final = ("listdatums",)
 def _index(work: Work, body: Json) -> None:
     relation: Json = body.get("relation") or only(body["relations"][0])[1]
     item = _row(work, _named(work, relation))
-    work.read |= item.columns.all().origins
+    work.note(item.columns.all())
     _expressions(work, body, Scope(None, [item]))
 
 
@@ -98,7 +98,7 @@ def _alter_table(work: Work, body: Json) -> None:
         return
     relation = _named(work, body["relation"])
     item = _row(work, relation)
-    work.read |= item.columns.all().origins
+    work.note(item.columns.all())
     for each in body["cmds"]:
         command: Json = each["AlterTableCmd"]
         _expressions(work, command.get("def", {}), Scope(None, [item]))
@@ -116,6 +116,11 @@ def _generated(command: Json) -> bool:
 
 def _rename(work: Work, body: Json) -> None:
     sort: str = body["renameType"]
+    if sort == "OBJECT_INDEX" and "relation" in body:  # ALTER INDEX renames tables as well
+        name: Json = body["relation"]
+        schemas = (name["schemaname"],) if "schemaname" in name else work.schemas()
+        if any(work.catalog.relation(schema, name["relname"]) is not None for schema in schemas):
+            sort = "OBJECT_TABLE"
     if sort in _TABLES or (sort == "OBJECT_COLUMN" and body["relationType"] in _TABLES):
         relation = _named(work, body["relation"])
         if relation.kind == "v":

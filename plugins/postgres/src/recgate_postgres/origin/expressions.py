@@ -35,14 +35,16 @@ CONSTANT: Final = frozenset(
 # Worked out of all that stands in them.
 WHOLE: Final = frozenset(
     (
-        "A_ArrayExpr", "A_Indices", "BoolExpr", "BooleanTest", "CaseExpr", "CaseWhen", "CoalesceExpr", "CollateClause",
+        "A_ArrayExpr", "A_Indices", "BoolExpr", "BooleanTest", "CaseWhen", "CoalesceExpr", "CollateClause",
         "JsonArgument", "JsonArrayAgg", "JsonArrayConstructor", "JsonBehavior", "JsonFuncExpr", "JsonIsPredicate",
         "JsonKeyValue", "JsonObjectAgg", "JsonObjectConstructor", "JsonParseExpr", "JsonScalarExpr",
         "JsonSerializeExpr", "JsonValueExpr", "List", "MinMaxExpr", "MultiAssignRef", "NamedArgExpr", "NullTest",
         "ResTarget", "RowExpr", "SortBy", "XmlExpr", "XmlSerialize",
     )
 )  # fmt: skip
-_BY_NAME: Final = frozenset(("AEXPR_OP", "AEXPR_OP_ANY", "AEXPR_OP_ALL"))
+# BETWEEN has no operator's name, and uses these.
+_BETWEEN: Final = ([{"String": {"sval": ">="}}], [{"String": {"sval": "<="}}])
+EQUAL: Final = [{"String": {"sval": "="}}]
 
 
 def only(node: Json) -> tuple[str, Any]:
@@ -103,8 +105,9 @@ def arguments(work: Work, nodes: Iterable[Json], scope: Scope) -> list[Value]:
 
 
 def _column(work: Work, body: Json, scope: Scope) -> Value:
+    work.budget.spend(len(scope.items) // 16)
     found = _found(work, body["fields"], scope)
-    work.read |= found.origins
+    work.note(found)
     return found
 
 
@@ -158,7 +161,7 @@ def _indirection(work: Work, body: Json, scope: Scope) -> Value:
         names = steps[0]["String"]["sval"]
         if names in columns.names:
             found = columns.values[columns.names.index(names)]
-            work.read |= found.origins
+            work.note(found)
             rest = everything(work, steps[1:], scope)
             return found if len(steps) == 1 else worked_out((found, rest))
     for each in steps:
@@ -189,8 +192,9 @@ def _operation(work: Work, body: Json, scope: Scope) -> Value:
     node = body
     while True:
         work.budget.spend()
-        if node.get("kind") in _BY_NAME:
-            work.operator(node["name"])
+        names = _BETWEEN if "BETWEEN" in node["kind"] else (node["name"],)
+        for name in names:
+            work.operator(name)
         if "rexpr" in node:
             found.append(value(work, node["rexpr"], scope))
         left = node.get("lexpr")
@@ -201,6 +205,12 @@ def _operation(work: Work, body: Json, scope: Scope) -> Value:
             break
         node = left["A_Expr"]
     return worked_out(found)
+
+
+def _case(work: Work, body: Json, scope: Scope) -> Value:
+    if "arg" in body:
+        work.operator(EQUAL)
+    return everything(work, body, scope)
 
 
 def _cast(work: Work, body: Json, scope: Scope) -> Value:
@@ -235,9 +245,8 @@ def _sublink(work: Work, body: Json, scope: Scope) -> Value:
     found = [columns.all(), decides]
     if body["subLinkType"] == "EXPR_SUBLINK" and len(columns.values) == 1 and not decides.origins:
         return columns.values[0]
-    if body.get("operName"):
-        work.operator(body["operName"])
     if "testexpr" in body:
+        work.operator(body.get("operName") or EQUAL)
         found.append(value(work, body["testexpr"], scope))
     return worked_out(found)
 
@@ -257,7 +266,7 @@ def _call(work: Work, body: Json, scope: Scope) -> Value:
         columns = row_of(work, nodes[0], scope)
         if columns is not None and names[0] in columns.names:  # `email(customers)`
             found = columns.values[columns.names.index(names[0])]
-            work.read |= found.origins
+            work.note(found)
             return found
     given = special.call(work, names, nodes)
     found = arguments(work, nodes, scope)
@@ -273,7 +282,7 @@ def _call(work: Work, body: Json, scope: Scope) -> Value:
     if given is not None:
         return worked_out((result, given))
     if work.several(names):
-        work.predicates |= result.origins  # how many rows there are
+        work.decide(result)  # how many rows there are
     if work.function(names).effect:
         work.escape(result.origins, f"function {names[-1]}")
         work.unsettled = work.unsettled or names[-1] == "set_config"
@@ -285,19 +294,20 @@ def ordered(work: Work, nodes: list[Json], scope: Scope) -> None:
     for each in nodes:
         if each.get("SortBy", {}).get("useOp"):
             work.operator(each["SortBy"]["useOp"])
-        work.predicates |= everything(work, each, scope).origins
+        work.decide(everything(work, each, scope))
 
 
 def window(work: Work, body: Json, scope: Scope) -> None:
     """Note what decides the order and extent of a window."""
     ordered(work, [*body.get("partitionClause", []), *body.get("orderClause", [])], scope)
     bounds = [body[each] for each in ("startOffset", "endOffset") if each in body]
-    work.predicates |= everything(work, bounds, scope).origins
+    work.decide(everything(work, bounds, scope))
 
 
 HANDLERS: Final[dict[str, Callable[[Work, Json, Scope], Value]]] = {
     "A_Expr": _operation,
     "A_Indirection": _indirection,
+    "CaseExpr": _case,
     "ColumnRef": _column,
     "FuncCall": _call,
     "JsonArrayQueryConstructor": _json_query,

@@ -11,12 +11,13 @@ from typing import Final
 
 from recgate_postgres.grammar import Json, syntax
 from recgate_postgres.origin.model import ANYTHING, Origin, Relation, Untraceable
-from recgate_postgres.origin.scope import Columns, Item, Scope, Value, worked_out
+from recgate_postgres.origin.scope import Columns, Item, Scope, Value, joined, worked_out
 from recgate_postgres.origin.work import Seen, Work
 
 __all__ = ["MAX_FAMILY", "columns_of", "derived"]
 
 MAX_FAMILY: Final = 2_000  # relations that inherit from each other; of more, every column is held for any
+MAX_ORIGINS: Final = 100_000  # of one relation: columns of all of its family
 MAX_WITHIN: Final = 64  # views inside of views
 _TABLES: Final = frozenset("rpfmS")
 # Columns of the system that hold values of other tables' columns.
@@ -63,7 +64,7 @@ def _within(work: Work, relation: Relation) -> Work:
 
 
 def _seen(columns: Columns, inner: Work) -> Seen:
-    return Seen(columns, frozenset(inner.predicates), frozenset(inner.read), tuple(inner.escapes))
+    return Seen(columns, joined(inner.predicates), joined(inner.read), tuple(inner.escapes))
 
 
 def _view(work: Work, relation: Relation) -> Seen:
@@ -94,16 +95,14 @@ def _table(work: Work, relation: Relation, alone: bool) -> Seen:
         if family is None:
             values.append(Value(frozenset((ANYTHING,)), plain=True))
             continue
-        origins = frozenset(
-            Origin(each.schema, each.name, column) for each in family if column in each.columns
-        )
+        origins = frozenset(Origin(each.schema, each.name, column) for each, own in family if column in own)
         values.append(Value(origins, plain=True))
     if relation.schema == "pg_catalog" and relation.name in _COPIES:
         copies = _COPIES[relation.name]
         for place, column in enumerate(relation.columns):
             if column in copies:
                 values[place] = Value(frozenset((ANYTHING,)))
-    for each in family or ():
+    for each, _ in family or ():
         for column, expression in each.generated:
             if column in relation.columns:
                 place = relation.columns.index(column)
@@ -135,8 +134,11 @@ def derived(work: Work, relation: Relation, expression: str) -> Value:
     return work.select(work, query, around).all()
 
 
-def _family(work: Work, relation: Relation, alone: bool) -> list[Relation] | None:
-    """Give a relation with all that it inherits from and, unless `alone`, all that inherit; None for too many."""
+def _family(work: Work, relation: Relation, alone: bool) -> list[tuple[Relation, frozenset[str]]] | None:
+    """Give a relation with all that it inherits from and, unless `alone`, all that inherit; None for too many.
+
+    Each comes with its columns.
+    """
     found = {relation.oid: relation}
     if not alone and not _spread(work, found, work.catalog.children):
         return None
@@ -145,7 +147,9 @@ def _family(work: Work, relation: Relation, alone: bool) -> list[Relation] | Non
         known = (work.catalog.relation_of(each) for each in found[oid].parents)
         return [each for each in known if each is not None]
 
-    return list(found.values()) if _spread(work, found, parents) else None
+    if not _spread(work, found, parents) or len(found) * len(relation.columns) > MAX_ORIGINS:
+        return None
+    return [(each, frozenset(each.columns)) for each in found.values()]
 
 
 def _spread(work: Work, found: dict[int, Relation], next_to: Callable[[int], Iterable[Relation]]) -> bool:

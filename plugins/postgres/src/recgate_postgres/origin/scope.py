@@ -12,7 +12,18 @@ from typing import Final, NamedTuple
 
 from recgate_postgres.origin.model import Origin, Untraceable
 
-__all__ = ["NOTHING", "Columns", "Item", "Scope", "Value", "column_of", "combined", "either", "worked_out"]
+__all__ = [
+    "NOTHING",
+    "Columns",
+    "Item",
+    "Scope",
+    "Value",
+    "column_of",
+    "combined",
+    "either",
+    "joined",
+    "worked_out",
+]
 
 # Columns that every table has besides its own; they hold nothing of a row's values.
 _SYSTEM: Final = frozenset(("ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"))
@@ -28,12 +39,18 @@ class Value(NamedTuple):
 NOTHING: Final = Value(frozenset())
 
 
+def joined(sets: Iterable[frozenset[Origin]]) -> frozenset[Origin]:
+    """Give all of several sets. Equal ones are put together once: a set knows its hash, and large ones come again."""
+    found = {each for each in sets if each}
+    if len(found) == 1:
+        return found.pop()
+    none: frozenset[Origin] = frozenset()
+    return none.union(*found)
+
+
 def worked_out(values: Iterable[Value]) -> Value:
     """Give the value that is worked out of others."""
-    found = [each.origins for each in values if each.origins]
-    if not found:
-        return NOTHING
-    return Value(found[0] if len(found) == 1 else frozenset().union(*found))
+    return Value(joined(each.origins for each in values))
 
 
 def either(values: Iterable[Value]) -> Value:
@@ -41,22 +58,43 @@ def either(values: Iterable[Value]) -> Value:
     found = list(values)
     if len(found) == 1:
         return found[0]
-    return Value(frozenset().union(*(each.origins for each in found)), all(each.plain for each in found))
+    return Value(joined(each.origins for each in found), all(each.plain for each in found))
 
 
-class Columns(NamedTuple):
-    """What a query or an item of FROM gives. A name of None may be any.
+class Columns:
+    """What a query or an item of FROM gives. A name of None may be any. Nothing in it changes.
 
     `rest`, if there is one, is what any further column may hold: how many there are is not known.
     """
 
-    names: tuple[str | None, ...]
-    values: tuple[Value, ...]
-    rest: Value | None = None
+    __slots__ = ("_all", "_places", "names", "rest", "values")
+
+    def __init__(
+        self, names: tuple[str | None, ...], values: tuple[Value, ...], rest: Value | None = None
+    ) -> None:
+        self.names = names
+        self.values = values
+        self.rest = rest
+        self._all: Value | None = None
+        self._places: dict[str | None, list[Value]] | None = None
 
     def all(self) -> Value:
         """Give the value that is worked out of the whole row."""
-        return worked_out((*self.values, *((self.rest,) if self.rest is not None else ())))
+        if self._all is None:
+            self._all = worked_out(self.values if self.rest is None else (*self.values, self.rest))
+        return self._all
+
+    def named(self, name: str | None) -> list[Value]:
+        """Give the values of all columns of a name."""
+        if self._places is None:
+            self._places = {}
+            for own, value in zip(self.names, self.values, strict=True):
+                self._places.setdefault(own, []).append(value)
+        return self._places.get(name, [])
+
+    def same(self, other: Columns) -> bool:
+        """Whether another holds the same, whatever it is called."""
+        return self.values == other.values and self.rest == other.rest
 
     def renamed(self, names: Iterable[str]) -> Columns:
         """Give the same with other names for the first of them.
@@ -159,11 +197,11 @@ def _in_items(items: Iterable[Item], name: str) -> tuple[list[Value], list[Value
     found: list[Value] = []
     maybe: list[Value] = []
     for item in items:
-        names, values, rest = item.columns
-        if name in names:
-            found += [value for own, value in zip(names, values, strict=True) if own == name]
-        elif None in names:
-            maybe += [value for own, value in zip(names, values, strict=True) if own is None]
-        if rest is not None:
-            maybe.append(rest)
+        columns = item.columns
+        certain = columns.named(name)
+        found += certain
+        if not certain:
+            maybe += columns.named(None)
+        if columns.rest is not None:
+            maybe.append(columns.rest)
     return found, maybe

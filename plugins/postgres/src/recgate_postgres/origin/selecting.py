@@ -35,7 +35,7 @@ def select(work: Work, body: Json, around: Scope) -> Columns:
         columns = _plain(work, body, scope)
     _ordered(work, body.get("sortClause", []), columns, scope)
     limits = [body[each] for each in ("limitCount", "limitOffset") if each in body]
-    work.predicates |= everything(work, limits, scope).origins
+    work.decide(everything(work, limits, scope))
     if "intoClause" in body:
         work.changes = True
         work.escape(columns.all().origins, "SELECT INTO")
@@ -53,7 +53,7 @@ def _set_operation(work: Work, body: Json, scope: Scope) -> Columns:
     for each in reversed(steps):
         found = combined(found, select(work, each["rarg"], scope))
         if not each.get("all"):
-            work.predicates |= found.all().origins
+            work.decide(found.all())
     return found
 
 
@@ -73,7 +73,7 @@ def _plain(work: Work, body: Json, scope: Scope) -> Columns:
         scope.items += source(work, item, scope)
     columns = targets(work, body.get("targetList", []), scope)
     decides = [body[each] for each in ("whereClause", "havingClause") if each in body]
-    work.predicates |= everything(work, decides, scope).origins
+    work.decide(everything(work, decides, scope))
     _ordered(work, body.get("groupClause", []), columns, scope)
     for each in body.get("windowClause", ()):
         window(work, each["WindowDef"], scope)
@@ -81,7 +81,7 @@ def _plain(work: Work, body: Json, scope: Scope) -> Columns:
         chosen = [each for each in body["distinctClause"] if each]
         _ordered(work, chosen, columns, scope)
         if not chosen:
-            work.predicates |= columns.all().origins
+            work.decide(columns.all())
     return columns
 
 
@@ -98,14 +98,14 @@ def _ordered(work: Work, nodes: list[Json], columns: Columns, scope: Scope) -> N
         elif kind == "RowExpr":
             _ordered(work, body.get("args", []), columns, scope)
         elif kind == "A_Const":
-            work.predicates |= columns.all().origins
+            work.decide(columns.all())
         else:
             name = _bare(node)
             known = name is not None and (name in columns.names or None in columns.names or columns.rest)
             if known:
-                work.predicates |= _output(columns, name or "").origins
+                work.decide(_output(columns, name or ""))
             if not known or scope.bare(name or "") is not None:
-                work.predicates |= value(work, node, scope).origins
+                work.decide(value(work, node, scope))
 
 
 def _bare(node: Json) -> str | None:
@@ -139,7 +139,7 @@ def targets(work: Work, nodes: list[Json], scope: Scope) -> Columns:
         values += several.values
         if several.rest is not None:
             rests.append(several.rest)
-        work.read |= several.all().origins
+        work.note(several.all())
     return Columns(tuple(names), tuple(values), worked_out(rests) if rests else None)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from recgate_postgres.grammar import Json
-from recgate_postgres.origin.expressions import arguments, everything, only, value
+from recgate_postgres.origin.expressions import EQUAL, arguments, everything, only, value
 from recgate_postgres.origin.model import Untraceable
 from recgate_postgres.origin.naming import function_names
 from recgate_postgres.origin.relations import columns_of
@@ -72,7 +72,7 @@ def _sample(work: Work, body: Json, scope: Scope) -> list[Item]:
     if words(body["method"])[-1] not in ("system", "bernoulli"):
         raise Untraceable(f"the sampling method {words(body['method'])[-1]} is not the server's own")
     fields = [*body.get("args", []), *([body["repeatable"]] if "repeatable" in body else [])]
-    work.predicates |= everything(work, fields, scope).origins
+    work.decide(everything(work, fields, scope))
     return source(work, body["relation"], scope)
 
 
@@ -94,7 +94,7 @@ def _join(work: Work, body: Json, scope: Scope) -> list[Item]:
     if "quals" in body:
         both = Scope(scope.parent, [*left, *right])
         both.named = scope.named
-        work.predicates |= value(work, body["quals"], both).origins
+        work.decide(value(work, body["quals"], both))
     using: Json = body.get("join_using_alias") or {}
     extra = [Item(using["aliasname"], shared, bare=False)] if using else []
     if "alias" in body:
@@ -117,14 +117,16 @@ def _visible(items: Iterable[Item]) -> Columns:
 def _joined(work: Work, left: Columns, right: Columns, merged: list[str]) -> tuple[Columns, Columns]:
     """Give the columns of a join, the merged ones first; and those alone."""
     values: list[Value] = []
+    if merged:
+        work.operator(EQUAL)
     for name in merged:
         found = [column_of(Item("", each), name) for each in (left, right)]
         known = [each for each in found if each is not None]
         if len(known) < 2:
             raise Untraceable(f"the column {name} is not on both sides of a join")
         values.append(either(known))
-        work.predicates |= values[-1].origins
-        work.read |= values[-1].origins
+        work.decide(values[-1])
+        work.note(values[-1])
     shared = Columns(tuple(merged), tuple(values))
     rests = [each.rest for each in (left, right) if each.rest is not None]
     names: list[str | None] = list(merged)
@@ -167,7 +169,7 @@ def _side_by_side(several: list[Columns]) -> Columns:
 def _function(work: Work, node: Json, defined: list[Json], scope: Scope, alias: str) -> Columns:
     body: Json | None = node.get("FuncCall")
     whole = value(work, node, scope)
-    work.predicates |= whole.origins  # how many rows there are
+    work.decide(whole)  # how many rows there are
     if body is None:  # CURRENT_DATE and its like
         return Columns((alias or None,), (whole,))
     names = words(body["funcname"])
@@ -196,7 +198,7 @@ def _xml_table(work: Work, body: Json, scope: Scope) -> list[Item]:
     whole = everything(work, {name: part for name, part in body.items() if name in _XML}, scope)
     columns = [each["RangeTableFuncCol"] for each in body["columns"]]
     whole = worked_out((whole, everything(work, [_plain(each) for each in columns], scope)))
-    work.predicates |= whole.origins
+    work.decide(whole)
     return [
         _item(body, Columns(tuple(each["colname"] for each in columns), (whole,) * len(columns)), "xmltable")
     ]
@@ -215,7 +217,7 @@ def _json_table(work: Work, body: Json, scope: Scope) -> list[Item]:
     names: list[str] = []
     _json_columns(work, body["columns"], scope, names, found)
     whole = worked_out(found)
-    work.predicates |= whole.origins
+    work.decide(whole)
     return [_item(body, Columns(tuple(names), (whole,) * len(names)), "json_table")]
 
 

@@ -57,7 +57,7 @@ def call(work: Work, names: list[str], arguments: list[Json]) -> Value | None:
         raise Untraceable(f"the table that {name} reads is not written as a plain name")
     relation = work.relation(parts[0] if len(parts) == 2 else "", parts[-1])
     found = columns_of(work, relation, alone=False).all()
-    work.read |= found.origins
+    work.note(found)
     return found
 
 

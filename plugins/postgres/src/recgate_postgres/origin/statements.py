@@ -13,8 +13,8 @@ from typing import Final
 from recgate_postgres.grammar import Json
 from recgate_postgres.origin.defining import DEFINING
 from recgate_postgres.origin.expressions import everything, only
-from recgate_postgres.origin.model import Traced, Untraceable
-from recgate_postgres.origin.scope import NOTHING, Columns, Scope, Value
+from recgate_postgres.origin.model import ANYTHING, Traced, Untraceable
+from recgate_postgres.origin.scope import NOTHING, Columns, Scope, Value, joined
 from recgate_postgres.origin.work import Work, words
 from recgate_postgres.origin.writing import change, target
 
@@ -34,6 +34,9 @@ QUIET: Final = NAMELESS | {
     "CreateTableSpaceStmt", "AlterTableSpaceOptionsStmt", "DropTableSpaceStmt", "DropdbStmt", "LockStmt", "ReindexStmt",
     "SecLabelStmt", "TruncateStmt", "VacuumStmt",
 }  # fmt: skip
+# These check rows for what was put off or may be broken, and quote them where it is.
+_CHECKING: Final = frozenset(("ClusterStmt", "ConstraintsSetStmt", "ReindexStmt", "VacuumStmt"))
+_ENDING: Final = frozenset(("TRANS_STMT_COMMIT", "TRANS_STMT_PREPARE"))
 _PATH: Final = frozenset(("search_path", "role", "session_authorization"))
 
 
@@ -70,7 +73,9 @@ def statement(work: Work, node: Json) -> Result:
 
 
 def _unsettle(work: Work, kind: str, body: Json) -> None:
-    """Note what later statements of the same text would be read with."""
+    """Note what later statements of the same text would be read with, and whether rows are looked at once more."""
+    if kind in _CHECKING or (kind == "TransactionStmt" and body["kind"] in _ENDING):
+        work.note(Value(frozenset((ANYTHING,))))
     if kind == "VariableSetStmt":
         work.unsettled = work.unsettled or "name" not in body or body["name"].lower() in _PATH
     elif kind == "TransactionStmt":
@@ -93,9 +98,9 @@ def summed_up(work: Work, result: Result) -> Traced:
         columns,
         plain,
         loose,
-        frozenset(work.read),
+        joined(work.read),
         tuple(work.escapes),
-        frozenset(work.predicates),
+        joined(work.predicates),
         work.changes,
         tuple(result.runs),
         tuple(result.made),
@@ -119,8 +124,8 @@ def _explain(work: Work, body: Json) -> Result:
         raise Untraceable("what EXPLAIN shows of a prepared statement cannot be followed: explain its text")
     shown = work.read | work.predicates
     if result.columns is not None:
-        shown |= result.columns.all().origins
-    return Result(Columns(("QUERY PLAN",), (Value(frozenset(shown)),)))
+        shown.add(result.columns.all().origins)
+    return Result(Columns(("QUERY PLAN",), (Value(joined(shown)),)))
 
 
 def _naming(sort: str, field_: str) -> Callable[[Work, Json], Result]:
@@ -179,7 +184,7 @@ def _copy(work: Work, body: Json) -> Result:
         item, _ = target(work, body["relation"])
         if "whereClause" in body:
             scope = Scope(None, [item])
-            work.predicates |= everything(work, body["whereClause"], scope).origins
+            work.decide(everything(work, body["whereClause"], scope))
         return Result()
     columns = _copied(work, body)
     if "filename" in body:

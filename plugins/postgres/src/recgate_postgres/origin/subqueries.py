@@ -105,6 +105,11 @@ def _called(columns: Columns, named: _Named) -> Columns:
     return Columns((*columns.names, *names), (*columns.values, *(columns.all(),) * len(names)), columns.rest)
 
 
+def _mixed(columns: Columns) -> Columns:
+    """Give columns each of which may hold what any does."""
+    return Columns(columns.names, (columns.all(),) * len(columns.names), columns.rest)
+
+
 def _recursive(work: Work, named: _Named, query: Json) -> Columns:
     """Trace a query that may read itself, until nothing new comes into its columns."""
     scope = Scope(named.around)
@@ -112,15 +117,12 @@ def _recursive(work: Work, named: _Named, query: Json) -> Columns:
     found = work.select(work, query["larg"], scope)
     for _ in range(_ROUNDS):
         named.columns = _called(found, named)
-        next_found = combined(found, work.select(work, query["rarg"], scope))
-        if next_found == found:
+        before, found = found, combined(found, work.select(work, query["rarg"], scope))
+        if found.same(before):
             break
-        found = next_found
     else:
-        every = found.all()
-        named.columns = _called(found._replace(values=(every,) * len(found.values)), named)
-        found = combined(named.columns, work.select(work, query["rarg"], scope))._replace(names=found.names)
-        found = found._replace(values=(found.all(),) * len(found.names))
+        named.columns = _called(_mixed(found), named)
+        found = _mixed(combined(found, work.select(work, query["rarg"], scope)))
     if not query.get("all"):
-        work.predicates |= found.all().origins
+        work.decide(found.all())
     return _called(found, named)

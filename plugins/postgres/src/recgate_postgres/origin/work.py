@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 from recgate_postgres.builtin import functions, operators
 from recgate_postgres.origin.model import Catalog, Escape, Function, Origin, Relation, Untraceable
 from recgate_postgres.origin.safe import Safe, safe
+from recgate_postgres.origin.scope import joined
 
 if TYPE_CHECKING:
     from recgate_postgres.grammar import Json
-    from recgate_postgres.origin.scope import Columns, Scope
+    from recgate_postgres.origin.scope import Columns, Scope, Value
 
 __all__ = ["MAX_STEPS", "Budget", "Seen", "Work", "words"]
 
@@ -77,8 +78,8 @@ class Work:
     budget: Budget = field(default_factory=Budget)
     seen: dict[tuple[int, bool], Seen] = field(default_factory=dict)
     within: frozenset[int] = frozenset()
-    predicates: set[Origin] = field(default_factory=set)
-    read: set[Origin] = field(default_factory=set)
+    predicates: set[frozenset[Origin]] = field(default_factory=set)
+    read: set[frozenset[Origin]] = field(default_factory=set)
     escapes: dict[Escape, None] = field(default_factory=dict)
     changes: bool = False
     unsettled: bool = False
@@ -88,20 +89,28 @@ class Work:
         if origins:
             self.escapes[Escape(origins, way)] = None
 
+    def decide(self, value: Value) -> None:
+        """Note that a value decides what is found, joined, grouped or ordered."""
+        self.predicates.add(value.origins)
+
+    def note(self, value: Value) -> None:
+        """Note that a value is read."""
+        self.read.add(value.origins)
+
     def apart(self, trace: Callable[[], Columns]) -> Seen:
         """Trace something for itself; gives its columns with all that would have been noted."""
         outside = self.predicates, self.read, self.escapes
         self.predicates, self.read, self.escapes = set(), set(), {}
         try:
             columns = trace()
-            return Seen(columns, frozenset(self.predicates), frozenset(self.read), tuple(self.escapes))
+            return Seen(columns, joined(self.predicates), joined(self.read), tuple(self.escapes))
         finally:
             self.predicates, self.read, self.escapes = outside
 
     def use(self, seen: Seen) -> Columns:
         """Note what reading a relation does, and give its columns."""
-        self.predicates |= seen.predicates
-        self.read |= seen.read
+        self.predicates.add(seen.predicates)
+        self.read.add(seen.read)
         self.escapes.update(dict.fromkeys(seen.escapes))
         return seen.columns
 

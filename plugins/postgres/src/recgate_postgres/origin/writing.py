@@ -37,13 +37,12 @@ class _Target:
 
     def after(self) -> Columns:
         """Give the columns of a row, whether it was there before or is written now."""
-        names, values, rest = self.item.columns
+        columns = self.item.columns
         found = [
             worked_out((own, *self.written[name])) if name in self.written else own
-            for name, own in zip(names, values, strict=True)
-            if name is not None
+            for name, own in zip(columns.names, columns.values, strict=True)
         ]
-        return Columns(names, tuple(found), rest)
+        return Columns(columns.names, tuple(found), columns.rest)
 
 
 def change(work: Work, kind: str, body: Json, around: Scope) -> Columns:
@@ -73,7 +72,7 @@ def target(work: Work, body: Json) -> tuple[Item, Relation]:
             f"{relation.schema}.{relation.name} is the catalog, which says what everything means"
         )
     item = table(work, body)
-    work.read |= item.columns.all().origins
+    work.note(item.columns.all())
     return item, relation
 
 
@@ -116,15 +115,18 @@ def _fires(work: Work, done: _Target, *, existing: bool) -> None:
 
 def _decide(work: Work, node: Json | None, scope: Scope) -> None:
     if node:
-        work.predicates |= value(work, node, scope).origins
+        work.decide(value(work, node, scope))
 
 
-def _returning(work: Work, done: _Target, body: Json, scope: Scope, others: list[Item]) -> Columns:
+def _returning(
+    work: Work, done: _Target, body: Json, scope: Scope, others: list[Item], *, last: bool = False
+) -> Columns:
+    """Trace RETURNING; `last` says that a star gives the target's columns behind those of `others`, as MERGE does."""
     clause: Json = body.get("returningClause", {})
     if not clause:
         return Columns((), ())
     after = done.item._replace(columns=done.after())
-    inner = Scope(scope.parent, [after, *others])
+    inner = Scope(scope.parent, [*others, after] if last else [after, *others])
     inner.named = scope.named
     taken = {item.name for item in inner.items}
     names = {"old", "new"} - taken | {each["ReturningOption"]["value"] for each in clause.get("options", ())}
@@ -217,7 +219,7 @@ def _merge(work: Work, body: Json, scope: Scope) -> Columns:
         elif clause["commandType"] not in ("CMD_DELETE", "CMD_NOTHING"):
             raise Untraceable(f"MERGE with {clause['commandType']} is not known here")
     _fires(work, done, existing=True)
-    return _returning(work, done, body, scope, others)
+    return _returning(work, done, body, scope, others, last=True)
 
 
 _HANDLERS: Final[dict[str, Callable[[Work, Json, Scope], Columns]]] = {
