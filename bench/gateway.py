@@ -118,6 +118,7 @@ def gateway(
     database_target: str = DB_TARGET,
     python: Sequence[str] = (),
     masks: Sequence[Mapping[str, object]] = (),
+    policies: Sequence[Mapping[str, object]] = (),
 ) -> Iterator[Gateway]:
     """Run a gateway in `directory` in front of the given servers, with one user who may use both.
 
@@ -127,7 +128,8 @@ def gateway(
     config = directory / "recgate.yaml"
     about = {"durability": durability, "index": "text", "store": {"file": {}}, **(recording or {})}
     settings = _configuration(directory, server, ssh, about, database_target)
-    config.write_text(yaml.safe_dump({**settings, "masks": [dict(mask) for mask in masks]}))
+    looking = {"masks": [dict(mask) for mask in masks], "policies": [dict(rule) for rule in policies]}
+    config.write_text(yaml.safe_dump({**settings, **looking}))
     prepared = Gateway(0, directory / "data", config, Address(0), 0)
     if server is not None:
         prepared.command(

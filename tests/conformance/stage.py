@@ -26,9 +26,25 @@ def server() -> Iterator[tuple[Cluster, Address]]:
         yield cluster, Address(cluster.port, ACCOUNT, PASSWORD, "postgres")
 
 
+# A rule that reads every statement and a mask that reads every value; neither is about anything that a suite has.
+RULES = (
+    {
+        "name": "nothing",
+        "when": 'request.kind == "sql" && request.verb == "VACATE" && session.bytes_out >= 0',
+        "then": "deny",
+        "opaque": "ignore",
+    },
+)
+MASKS = ({"name": "nothing", "detect": ["secret"], "patterns": {"nothing": "qzjxkw[0-9]{8}vgzqxj"}},)
+
+
 @contextmanager
-def through(direct: Address) -> Iterator[Address]:
-    """Run a gateway in front of a server; gives how the same user reaches it there."""
+def through(direct: Address, *, guarded: bool = False) -> Iterator[Address]:
+    """Run a gateway in front of a server; gives how the same user reaches it there.
+
+    `guarded` has it read what it passes on, by a rule and a mask that match nothing.
+    """
+    looking = {"policies": RULES, "masks": MASKS} if guarded else {}
     with tempfile.TemporaryDirectory(prefix="recgate-conformance-") as directory:
-        with gateway(Path(directory), direct, None, database_target=ACCOUNT) as running:
+        with gateway(Path(directory), direct, None, database_target=ACCOUNT, **looking) as running:
             yield replace(running.database, database=direct.database)

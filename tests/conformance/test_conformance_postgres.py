@@ -8,12 +8,36 @@ from tests.conformance.outcome import explained, unexplained
 from tests.conformance.stage import server, through
 
 
-def _regress(tests):
-    """Run on fresh servers: the suite leaves roles and settings behind."""
+def _direct(tests):
+    """Run on a fresh server: the suite leaves roles and settings behind."""
     with server() as (cluster, address):
-        direct = regress.run(cluster, address, tests)
-    with server() as (cluster, address), through(address) as gateway:
-        return direct, regress.run(cluster, gateway, tests)
+        return regress.run(cluster, address, tests)
+
+
+def _through(tests, *, guarded):
+    with server() as (cluster, address), through(address, guarded=guarded) as gateway:
+        return regress.run(cluster, gateway, tests)
+
+
+@pytest.fixture(scope="module")
+def quick():
+    """What the quick ones give direct, or why there is nothing to compare with."""
+    try:
+        return _direct(regress.QUICK)
+    except SuiteMissing as missing:
+        return missing
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """What all of them give direct, or why there is nothing to compare with."""
+    try:
+        return _direct(())
+    except SuiteMissing as missing:
+        return missing
+
+
+GUARDED = pytest.mark.parametrize("guarded", [False, True], ids=["plain", "policy and masks"])
 
 
 def _differences(direct, gateway, known):
@@ -27,32 +51,34 @@ def _first(direct, gateway):
     return next((f"{a!r} became {b!r}" for a, b in lines if a != b), "one is longer")
 
 
-def test_psql_says_the_same():
-    with server() as (_, address), through(address) as gateway:
+@GUARDED
+def test_psql_says_the_same(guarded):
+    with server() as (_, address), through(address, guarded=guarded) as gateway:
         assert _differences(psql.run(address), psql.run(gateway), {}) == {}
 
 
-def test_regression_queries_give_the_same_quick(say_missing):
-    try:
-        direct, gateway = _regress(regress.QUICK)
-    except SuiteMissing as missing:
-        say_missing(f"PostgreSQL's regression queries; test_psql_says_the_same stands alone: {missing}")
+@GUARDED
+def test_regression_queries_give_the_same_quick(quick, guarded, say_missing):
+    if isinstance(quick, SuiteMissing):
+        say_missing(f"PostgreSQL's regression queries; test_psql_says_the_same stands alone: {quick}")
         return
-    assert set(direct) == set(regress.QUICK)
+    gateway = _through(regress.QUICK, guarded=guarded)
+    assert set(quick) == set(regress.QUICK)
     known = {name: why for name, why in explained("pg_regress").items() if name in regress.QUICK}
-    assert _differences(direct, gateway, known) == {}
+    assert _differences(quick, gateway, known) == {}
 
 
 @pytest.mark.conformance
 @pytest.mark.timeout(1800)
-def test_regression_queries_give_the_same(say_missing):
-    try:
-        direct, gateway = _regress(())
-    except SuiteMissing as missing:
-        say_missing(f"PostgreSQL's regression queries: {missing}")
+@GUARDED
+def test_regression_queries_give_the_same(whole, guarded, say_missing):
+    if isinstance(whole, SuiteMissing):
+        say_missing(f"PostgreSQL's regression queries: {whole}")
         return
-    assert len(direct) > 200
-    assert _differences(direct, gateway, explained("pg_regress")) == {}
+    gateway = _through((), guarded=guarded)
+    assert len(whole) > 200
+    section = "pg_regress, policy and masks" if guarded else "pg_regress"
+    assert _differences(whole, gateway, explained(section)) == {}
 
 
 @pytest.mark.conformance
