@@ -21,7 +21,7 @@ from recgate_policy_cel.examining import examine
 from recgate_policy_cel.policy import CelPolicy
 from recgate_policy_cel.rules import CelRule
 from recgate_postgres.acts import read
-from recgate_ssh.gating import acts_of_line
+from recgate_ssh.commands import acts_of_line
 from recgate_ssh.paths import file_act, file_request, settled
 from tests.rulehouse import alice, ask, session
 

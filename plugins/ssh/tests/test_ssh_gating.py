@@ -6,7 +6,7 @@ from plugins.ssh.tests.gate import Gate
 from recgate.decisions import ALLOW, Decision
 from recgate.dispatch import allow_all
 from recgate_ssh.bridge import Bridge
-from recgate_ssh.gating import acts_of_line
+from recgate_ssh.commands import acts_of_line
 
 
 def test_a_command_line_that_does_not_end_is_opaque() -> None:

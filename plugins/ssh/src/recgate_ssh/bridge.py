@@ -14,8 +14,9 @@ from recgate.decisions import Decision
 from recgate.errors import RemoteProtocolError
 from recgate.policy.acts import EXACT
 from recgate.sansio.frames import CLIENT, GATEWAY, UPSTREAM, Frame, Request, Side
+from recgate_ssh.commands import acts_of_line
 from recgate_ssh.frames import Kind, body_of, kind_of, word_frame
-from recgate_ssh.gating import acts_of_line, judged, watch
+from recgate_ssh.gating import judged, watch
 from recgate_ssh.lane import Lane, Traffic
 from recgate_ssh.wire.channel import WireChannel
 from recgate_ssh.wire.replies import Slot
@@ -72,6 +73,10 @@ class End:
         self._pauses: set[str] = set()
         self.over = False
         self.through: Callable[[bytes, bool], None] | None = None  # a gate that looks at what comes
+        self.defer: Callable[[Callable[[], None]], bool] | None = (
+            None  # keeps what must not overtake a gate's data
+        )
+        self.abandon: Callable[[], None] | None = None  # tells a gate that its source is gone
         self.settle: Callable[[], None] | None = (
             None  # lets what a gate holds back go on before something else
         )
@@ -117,6 +122,10 @@ class End:
 
     def eof(self) -> None:
         self.settled()
+        if self.defer is None or not self.defer(self._eof):
+            self._eof()
+
+    def _eof(self) -> None:
         self.lane.push(Frame(self.side, "eof", b"", self.bridge.number), self.other.put_eof)
 
     def writable(self, yes: bool) -> None:
@@ -125,6 +134,8 @@ class End:
     def closed(self) -> None:
         if not self.over:
             self.settled()
+            if self.abandon is not None:
+                self.abandon()
             self.over = True
             self.other.pause("peer", False)
             self.lane.push(Frame(self.side, "close", b"", self.bridge.number), self.other.put_close)
@@ -175,6 +186,7 @@ class Bridge:
         self.opener.channel = channel
         channel.events = self.opener
         self.pty: dict[str, Value] = {}
+        self.resized: Callable[[int], None] | None = None  # tells a gate how wide the terminal is
         self._started = False
         for end in self.ends.values():
             end.lane.notice = self.tell
@@ -263,6 +275,8 @@ class Bridge:
             return
         if name == "pty-req":
             self.pty = values
+        elif name == "window-change" and self.resized is not None:
+            self.resized(int(values["cols"]))
         body = {"type": name, "reply": slot is not None, **values}
         request = self._asks(word, values)
         also: tuple[Request, ...] = ()
@@ -298,7 +312,7 @@ class Bridge:
             return Request(kind, name, self.number, {**details, "subsystem": name})
         command = legible(values.get("command", ""))
         if word.name == "exec" and judged(self.crossing.session):
-            details["acts"] = acts_of_line(command)
+            details["acts"] = acts_of_line(command, reads_input=not self.pty)
         return Request("shell", command, self.number, details)
 
     def _early(self, data: bytes, ext: bool) -> None:
@@ -327,6 +341,11 @@ class Bridge:
     def tell(self, text: str) -> None:
         """Write a line to the client's stderr."""
         frame = Frame(GATEWAY, "ext", stderr_line(text), self.number, to=CLIENT)
+        self.ends[UPSTREAM].lane.push(frame, self.ends[CLIENT].put)
+
+    def tell_anew(self, text: str) -> None:
+        """Write a line where a terminal's line is begun already."""
+        frame = Frame(GATEWAY, "ext", b"\r\n" + stderr_line(text), self.number, to=CLIENT)
         self.ends[UPSTREAM].lane.push(frame, self.ends[CLIENT].put)
 
     def end_with(self, text: str) -> None:

@@ -16,7 +16,7 @@ from typing import Final
 from recgate.policy import Act
 from recgate_ssh.shellwords import MAX_TEXT, Operator, Substituted, Unfinished, Word, words_of
 
-__all__ = ["MAX_ACTS", "Reading", "read"]
+__all__ = ["MAX_ACTS", "Reading", "acts_of_line", "read"]
 
 MAX_ACTS: Final = 500  # of one line; more are not told apart
 MAX_DEPTH: Final = 8  # command lines inside one another
@@ -79,6 +79,16 @@ def read(text: str) -> Reading:
     if len(reading.acts) > MAX_ACTS:
         reading.acts = [*reading.acts[: MAX_ACTS - 1], _OPAQUE]
     return reading
+
+
+def acts_of_line(text: str, *, reads_input: bool = False) -> tuple[Act, ...]:
+    """Give the acts of a command line that is run as a whole; one that does not end is opaque.
+
+    `reads_input`: what a shell in it runs comes from where nobody looks, so that it is opaque, too.
+    """
+    reading = read(text)
+    opaque = not reading.complete or (reads_input and any(act.verb in _SHELLS for act in reading.acts))
+    return (*reading.acts, *((_OPAQUE,) if opaque else ()))
 
 
 class _Reader:

@@ -9,20 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from recgate.policy import Act
 from recgate.sansio.frames import CLIENT, UPSTREAM, Request
 from recgate.session import Session
-from recgate_ssh.commands import read
 from recgate_ssh.filegate import FileGate
 from recgate_ssh.maskgate import MaskGate
 from recgate_ssh.paths import file_request
 from recgate_ssh.scpgate import ScpGate, copy_of
+from recgate_ssh.shellgate import ShellGate
+from recgate_ssh.stdingate import StdinGate
 from recgate_ssh.words import legible
 
 if TYPE_CHECKING:
     from recgate_ssh.bridge import Bridge
 
-__all__ = ["acts_of_line", "judged", "watch"]
+__all__ = ["judged", "watch"]
 
 _KINDS: Final = frozenset({"shell", "file"})
 
@@ -30,12 +30,6 @@ _KINDS: Final = frozenset({"shell", "file"})
 def judged(session: Session) -> bool:
     """Whether rules may have something to say of commands and files in this session."""
     return not session.free >= _KINDS
-
-
-def acts_of_line(text: str) -> tuple[Act, ...]:
-    """Give the acts of a command line that is run as a whole; one that does not end is opaque."""
-    reading = read(text)
-    return (*reading.acts, *(() if reading.complete else (Act(opaque=True),)))
 
 
 def watch(bridge: Bridge, word: str, values: Mapping[str, object]) -> tuple[Request, ...]:
@@ -52,7 +46,14 @@ def watch(bridge: Bridge, word: str, values: Mapping[str, object]) -> tuple[Requ
     copy = copy_of(legible(values["command"])) if word == "exec" else None
     if session.masking is not None and (copy is None or not copy.alone):
         MaskGate(bridge, session.masking).attach()
-    if copy is None or not judging:
+    if copy is None:
+        if "shell" not in session.free and word != "subsystem":
+            if bridge.pty:
+                ShellGate(bridge).attach()
+            elif word == "shell":
+                StdinGate(bridge).attach()
+        return ()
+    if not judging:
         return ()
     if copy.base:
         near.through = ScpGate(bridge, copy).sent

@@ -125,6 +125,12 @@ class Keys:
                 command = typed  # nothing was completed or recalled, so what is before it is the prompt
         return line.keys, echoed, command
 
+    def cleared(self) -> list[Decided]:
+        """The line that is being typed was cleared without being entered."""
+        if len(self._lines) != 1 or self._lines[0].entered:
+            return []
+        return [self._decide("")]
+
     def finish(self) -> list[Decided]:
         """Decide on what is left."""
         return [self._decide(self.line.text) for _ in range(len(self._lines))]

@@ -97,6 +97,8 @@ class Program:
         text = self._decoders[frame.side].decode(frame.data)
         if frame.side == 0:
             yield from self._decided(self.keys.typed(frame.seq, frame.t, text))
+        elif frame.side == 2 and frame.data.endswith(b"\x03"):
+            yield from self._decided(self.keys.cleared())  # the gateway refused the command on the line
         else:
             fresh = not self.keys.line.text
             yield from self._decided(self.keys.shown(text))
