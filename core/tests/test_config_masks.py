@@ -105,6 +105,8 @@ def test_without_a_word_a_value_is_redacted_and_the_mask_is_for_every_target_and
         ("{name: pii, columns: [t.c], predicates: no}", ".predicates: should be 'allow' or 'refuse'"),
         ("{name: pii, detect: [x], untraced: mask}", ".untraced: says nothing without `columns`"),
         ("{name: pii, detect: [x], predicates: refuse}", ".predicates: says nothing without `columns`"),
+        ("{name: pii, columns: [t.c], functions: [a.b.c]}", ".functions[0]: should be NAME or SCHEMA.NAME"),
+        ("{name: pii, detect: [x], functions: [f]}", ".functions: says nothing without `columns`"),
         ("{name: pii, columns: []}", ": looks for nothing"),
         ("{name: Pii, detect: [x]}", ".name: should have lower-case letters"),
         ("{detect: [x]}", ".name: is missing"),
@@ -126,11 +128,17 @@ def test_what_is_wrong_is_said_where_it_stands(mask, expected):
 
 def test_columns_are_read_with_what_is_done_about_doubt():
     (mask, plain) = read(
-        '  - {name: pii, columns: ["*.ssn", sales.customers.email], untraced: mask, predicates: refuse, with: hash}\n'
+        "  - {name: pii, columns: ['*.ssn', sales.customers.email], untraced: mask, predicates: refuse,"
+        " functions: public.f, with: hash}\n"
         "  - {name: one, columns: t.c}\n"
     )
 
-    assert (mask.parts, mask.untraced, mask.predicates) == ((), "mask", "refuse")
+    assert (mask.parts, mask.untraced, mask.predicates, mask.functions) == (
+        (),
+        "mask",
+        "refuse",
+        ("public.f",),
+    )
     assert [str(each) for each in mask.columns] == ["*.ssn", "sales.customers.email"]
     assert ([str(each) for each in plain.columns], plain.untraced, plain.predicates) == (
         ["t.c"],
@@ -186,6 +194,7 @@ def test_the_schema_has_the_keys_of_both():
         "columns",
         "untraced",
         "predicates",
+        "functions",
         "with",
         "detect",
         "deny",

@@ -118,12 +118,22 @@ def test_what_cannot_be_read_is_doubt(text, codec, said):
 
 def test_a_tracer_that_counts_statements_otherwise_is_not_believed():
     scene = Scene()
-    scene.trace = lambda text, catalog, path: [shows(frozenset())]  # type: ignore[method-assign]
+    scene.trace = lambda text, catalog, path, trusted=frozenset(): [shows(frozenset())]  # type: ignore[method-assign]
     judge, ask = make(scene)
 
     assert ask("select 1; select ssn") is None
     assert judge.refusal is not None
     assert "how many statements" in judge.refusal.reason
+
+
+def test_functions_are_trusted_that_every_mask_trusts():
+    scene = Scene()
+    _, ask = make(
+        scene, column_mask(trusted=frozenset({"f", "g"})), column_mask(trusted=frozenset({"g", "h"}))
+    )
+    ask("select ssn")
+
+    assert scene.trusted == {"g"}
 
 
 def test_requests_are_taken_in_the_order_in_which_they_were_judged():

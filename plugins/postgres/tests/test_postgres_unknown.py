@@ -5,7 +5,7 @@ import pytest
 from plugins.postgres.tests.talk import target
 from recgate_postgres.origin.model import Untraceable
 from recgate_postgres.origin.sights import Doubt, Sight
-from recgate_postgres.origin.unknown import UnknownCatalog, Unsighted, untraced
+from recgate_postgres.origin.unknown import UnknownCatalog, Unsighted
 
 
 def test_every_look_up_in_an_unknown_catalog_is_untraceable():
@@ -24,8 +24,6 @@ def test_every_look_up_in_an_unknown_catalog_is_untraceable():
         with pytest.raises(Untraceable, match="nobody knows"):
             ask()
     assert (catalog.version, catalog.generation) == (18, 0)
-    with pytest.raises(Untraceable):
-        untraced("select 1", catalog, ())
 
 
 def test_a_target_whose_catalog_is_not_read_is_always_in_doubt():

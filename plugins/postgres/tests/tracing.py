@@ -68,9 +68,13 @@ class Scene:
         self.traced: list[str] = []
         self.ran: list[tuple[bytes, bool]] = []
         self.held = True
+        self.trusted: frozenset[str] = frozenset()
 
-    def trace(self, text: str, catalog: Catalog, path: tuple[str, ...]) -> list[Traced]:
+    def trace(
+        self, text: str, catalog: Catalog, path: tuple[str, ...], trusted: frozenset[str] = frozenset()
+    ) -> list[Traced]:
         """Give what was said of a text."""
+        self.trusted = trusted
         self.traced.append(text)
         return [self._one(each.strip(), catalog) for each in text.split(";")]
 
@@ -96,11 +100,15 @@ class Scene:
 
 
 def column_mask(
-    *patterns: str, becomes: Becomes = Becomes.REDACT, name: str = "pii", keep: int = 4, **how: bool
+    *patterns: str,
+    becomes: Becomes = Becomes.REDACT,
+    name: str = "pii",
+    keep: int = 4,
+    **how: bool | frozenset[str],
 ) -> ColumnMask:
     """One mask by origin."""
     replacer = Replacer(becomes, keep=keep, key=b"k" * 32)
-    return ColumnMask(name, tuple(map(ColumnPattern, patterns or ("people.ssn",))), replacer, **how)
+    return ColumnMask(name, tuple(map(ColumnPattern, patterns or ("people.ssn",))), replacer, **how)  # type: ignore[arg-type]
 
 
 def by_origin(*columns: ColumnMask, content: tuple[Mask, ...] = ()) -> Masking:

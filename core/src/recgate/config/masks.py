@@ -25,9 +25,10 @@ MAX_COLUMNS: Final = (
     1_000  # patterns of one mask: each column that a database has is compared with all of them
 )
 # The keys of a mask that the core reads, and those of them that say something of `columns` alone.
-_OWN: Final = ("name", "targets", "except", "columns", "untraced", "predicates", "with")
-_OF_COLUMNS: Final = ("untraced", "predicates")
+_OWN: Final = ("name", "targets", "except", "columns", "untraced", "predicates", "functions", "with")
+_OF_COLUMNS: Final = ("untraced", "predicates", "functions")
 
+_FUNCTION: Final = re.compile(r"[^.\s\0]+(\.[^.\s\0]+)?\Z")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 
 
@@ -40,6 +41,12 @@ def _name(name: str) -> str:
 def _pattern(text: str) -> str:
     ColumnPattern(text)
     return text
+
+
+def _function(name: str) -> str:
+    if not _FUNCTION.match(name):
+        raise ValueError("should be NAME or SCHEMA.NAME of a function, as the target keeps it")
+    return name
 
 
 def _values(value: object) -> object:
@@ -64,6 +71,7 @@ class MaskKeys(Settings):
         except: `user:NAME` and `group:NAME` who see what is there.
         columns: `TABLE.COLUMN` or `SCHEMA.TABLE.COLUMN`, with * and ?; masked however their values get into a result.
         untraced: what becomes of a request whose columns cannot be followed for certain.
+        functions: of the target, `NAME` or `SCHEMA.NAME`, that show nothing but what they are given and keep nothing.
         predicates: whether those columns may decide what is found, joined and ordered.
         with: what stands in the place of a value; `hash` and `tokenize` give the same for the same value.
     """
@@ -80,6 +88,11 @@ class MaskKeys(Settings):
     ] = ()
     untraced: Literal["refuse", "mask"] = "refuse"
     predicates: Literal["allow", "refuse"] = "allow"
+    functions: Annotated[
+        tuple[Annotated[str, AfterValidator(_function)], ...],
+        BeforeValidator(_values),
+        Field(max_length=MAX_COLUMNS),
+    ] = ()
     becomes: Annotated[
         Literal["redact", "null", "hash", "tokenize"] | KeepLast, BeforeValidator(_null), Field(alias="with")
     ] = "redact"
@@ -128,6 +141,7 @@ def _read_mask(data: dict[str, object], path: KeyPath, read: EntryReader) -> Mas
         tuple(map(ColumnPattern, keys.columns)),
         keys.untraced,
         keys.predicates,
+        keys.functions,
     )
 
 

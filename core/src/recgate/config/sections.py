@@ -269,6 +269,7 @@ class MaskSettings:
     columns: tuple[ColumnPattern, ...] = ()
     untraced: Literal["refuse", "mask"] = "refuse"
     predicates: Literal["allow", "refuse"] = "allow"
+    functions: tuple[str, ...] = ()
 
     def covers(self, target: TargetInfo) -> bool:
         """Say whether a target has the labels; without any demanded, every target does."""

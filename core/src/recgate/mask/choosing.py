@@ -62,6 +62,7 @@ def _by_origin(mask: MaskSettings, replacer: Replacer) -> ColumnMask:
         replacer,
         whole=mask.untraced == "mask",
         predicates=mask.predicates == "allow",
+        trusted=frozenset(mask.functions),
     )
 
 

@@ -81,6 +81,7 @@ class ColumnMask:
     Attributes:
         whole: what cannot be traced is masked whole, and not refused.
         predicates: its columns may decide what is found, joined and ordered.
+        trusted: names of functions that the operator answers for: they keep and show nothing but what they are given.
     """
 
     name: str
@@ -88,6 +89,7 @@ class ColumnMask:
     replacer: Replacer
     whole: bool = False
     predicates: bool = True
+    trusted: frozenset[str] = frozenset()
 
     def covers(self, schema: str, table: str, column: str) -> bool:
         """Whether a column is among them."""

@@ -40,7 +40,8 @@ from recgate_postgres.names import Names
 from recgate_postgres.options import PostgresListener, PostgresTarget
 from recgate_postgres.origin.judging import Judge, Tracer
 from recgate_postgres.origin.sights import Sights
-from recgate_postgres.origin.unknown import Unsighted, untraced
+from recgate_postgres.origin.tracing import trace
+from recgate_postgres.origin.unknown import Unsighted
 from recgate_postgres.outbox import Outbox
 from recgate_postgres.refusals import ATTEMPT, Refusals, error_text
 from recgate_postgres.startup import Startup, route_details
@@ -100,7 +101,7 @@ class PostgresRelay:
         connection: ConnectionInfo,
         token_bytes: Callable[[int], bytes],
         worker: int = 0,
-        trace: Tracer = untraced,
+        trace: Tracer = trace,
         sights: Callable[[TargetInfo], Sights] = Unsighted,
     ) -> None:
         """Make a fresh one. `token_bytes(n)` gives n unguessable bytes; `worker` goes into cancel keys.

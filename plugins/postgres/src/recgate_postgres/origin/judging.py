@@ -25,7 +25,8 @@ from recgate_postgres.settings import Settings
 __all__ = ["Judge", "Tracer"]
 
 # Gives what each statement of a text does with values. Raises `Untraceable`.
-Tracer = Callable[[str, Catalog, tuple[str, ...]], Sequence[Traced]]
+# The last argument names functions that somebody answers for.
+Tracer = Callable[[str, Catalog, tuple[str, ...], frozenset[str]], Sequence[Traced]]
 
 MAX_CACHED: Final = 2_048  # outcomes of statements, and origins that were compared with the masks
 MAX_SPOKEN: Final = 1_000  # names that SQL gave; whoever gives more is not followed any more
@@ -56,6 +57,9 @@ class Judge:
         """`means` gives the statements or portals of the protocol that a name may mean: `("cursor", "c")`."""
         self.refusal: ColumnRefusal | None = None
         self._masks = tuple(masks)
+        self._trusted = frozenset(
+            name for name in self._masks[0].trusted if all(name in mask.trusted for mask in self._masks)
+        )
         self._sights = sights
         self._trace = trace
         self._settings = settings
@@ -64,13 +68,16 @@ class Judge:
         self._outcomes: dict[tuple[int, tuple[str, ...], str], Outcome] = {}
         self._covering: dict[Origin, tuple[ColumnMask, ...]] = {}
         self._spoken: dict[tuple[str, str], list[tuple[Outcome, Sight | None]]] = {}
+        self._seen: tuple[bytes, Sight | Doubt | Wait] | None = None  # what was said last of a text
         self._lost = False  # more names were given than are kept
 
     # -- what the relay asks ---------------------------------------------------------------------------------------
 
     def waits(self, text: bytes) -> bool:
         """Whether a text cannot be judged before the target or the gateway's own connection has answered."""
-        return isinstance(self._sights.sight(text), Wait)
+        sight = self._sights.sight(text)
+        self._seen = text, sight
+        return isinstance(sight, Wait)
 
     def holds(self, plan: Plan) -> bool:
         """Whether what a plan was made with still holds, now that the result comes."""
@@ -143,7 +150,9 @@ class Judge:
     def _plan(self, text: bytes, codec: str, doubtful: bool) -> Plan:
         """Give the plan of a text. Raises `_Refused` and `Untraceable`."""
         shown = self._readable(text, codec, doubtful)
-        sight = self._sights.sight(text)
+        # What was said before the text was noted as under way, which is what it is judged by.
+        known, self._seen = self._seen, None
+        sight = known[1] if known is not None and known[0] == text else self._sights.sight(text)
         if isinstance(sight, Wait):
             sight = Doubt("the catalog of the database has not been read yet")
         return Plan(self._outcomes_of(shown, sight), sight if isinstance(sight, Sight) else None)
@@ -160,9 +169,11 @@ class Judge:
             raise Untraceable(f"more than {MAX_STATEMENTS} statements in one text")
         try:
             if isinstance(sight, Sight):
-                traced = self._trace(shown, sight.catalog, sight.path)
+                traced = self._trace(shown, sight.catalog, sight.path, self._trusted)
             else:
-                traced = self._trace(shown, UnknownCatalog(sight.reason, self._settings.version), ())
+                traced = self._trace(
+                    shown, UnknownCatalog(sight.reason, self._settings.version), (), self._trusted
+                )
             if len(traced) != len(trees):
                 raise Untraceable("how many statements there are in this is not certain")
             seen = sight if isinstance(sight, Sight) else None

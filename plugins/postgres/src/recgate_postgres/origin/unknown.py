@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from recgate_postgres.origin.model import Catalog, Function, Relation, Traced, Type, Untraceable
+from recgate_postgres.origin.model import Function, Relation, Type, Untraceable
 from recgate_postgres.origin.sights import Doubt, Sight
 
 if TYPE_CHECKING:
     from recgate.model import TargetInfo
 
-__all__ = ["UnknownCatalog", "Unsighted", "untraced"]
+__all__ = ["UnknownCatalog", "Unsighted"]
 
 
 class UnknownCatalog:
@@ -74,8 +74,3 @@ class Unsighted:
 
     def runs(self, text: bytes, changes: bool) -> None:
         """Nothing could be less known."""
-
-
-def untraced(text: str, catalog: Catalog, path: tuple[str, ...]) -> Sequence[Traced]:
-    """Trace nothing, where no tracer is at hand. Raises `Untraceable`."""
-    raise Untraceable("nothing here follows columns through statements")
