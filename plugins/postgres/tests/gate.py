@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 import cbor2
 
@@ -49,19 +50,31 @@ from recgate.sansio.asks import (
     ScramLookedUp,
     ScramLookup,
     StartTls,
+    Survey,
+    Surveyed,
     TlsDone,
 )
 from recgate.sansio.frames import CLIENT, GATEWAY, UPSTREAM, Frame, Request, Side
 from recgate.sansio.relay import Relay
+from recgate.sansio.surveys import Findings
 from recgate.tls import channel_binding, client_context
 from recgate_postgres.options import PostgresListener, PostgresTarget
+from recgate_postgres.origin.tracing import trace
 from recgate_postgres.relay import PostgresRelay
 
-__all__ = ["TOKEN", "Gate", "Seen"]
+__all__ = ["TOKEN", "Gate", "Seen", "Surveying"]
 
 TOKEN = "rg_token-of-alice"
 SESSION = "01890000-0000-7000-8000-000000000001"
 SALT, ITERATIONS = b"0123456789abcdef", 4_096
+
+
+class Surveying(Findings, Protocol):
+    """Findings, and what the core does besides when a relay asks for some."""
+
+    def survey(self, subject: str) -> Surveyed:
+        """Read them."""
+        ...
 
 
 class _Wire:
@@ -157,6 +170,7 @@ class Gate:
         decide: Callable[[Request], Decision] = lambda request: ALLOW,
         chunk: int = 0,
         masking: Masking | None = None,
+        findings: Surveying | None = None,
     ) -> None:
         assert isinstance(target.options, PostgresTarget)
         self.target, self.credential = target, credential
@@ -169,6 +183,7 @@ class Gate:
         self.decide = decide
         self.chunk = chunk
         self.masking = masking
+        self.findings = findings
         self.seen: list[Seen] = []
         self.live: list[PostgresRelay] = []
         self.cancelled = 0
@@ -281,7 +296,7 @@ class _Connection:
     def __init__(self, gate: Gate, client: _Wire, seen: Seen) -> None:
         self.gate, self.seen = gate, seen
         self.wires: dict[Side, _Wire] = {CLIENT: client}
-        self.relay = PostgresRelay(gate.listener, gate.connection, secrets.token_bytes)
+        self.relay = PostgresRelay(gate.listener, gate.connection, secrets.token_bytes, trace=trace)
         self.open: set[Side] = {CLIENT}
         self.started = time.monotonic()
         self.over = False
@@ -406,13 +421,16 @@ class _Connection:
             if not right:
                 return Denied("authentication failed", "authentication")
             return LoggedIn(Principal("local", "1", "alice"), ask.name.rpartition("+")[2])
+        if isinstance(ask, Survey):
+            assert self.gate.findings is not None
+            return self.gate.findings.survey(ask.subject)
         assert isinstance(ask, Route)
         if ask.target != self.gate.target.name:
             return Denied(f'no postgres target "{ask.target}" is open to you', "access")
         self.wires[UPSTREAM] = _Wire(self.gate.dial())
         self.open.add(UPSTREAM)
         self.gate.live.append(self.relay)
-        return Routed(self.gate.target, self.gate.credential, SESSION, self.gate.masking)
+        return Routed(self.gate.target, self.gate.credential, SESSION, self.gate.masking, self.gate.findings)
 
     def _farewell(self, denied: Denied) -> None:
         self.over = True

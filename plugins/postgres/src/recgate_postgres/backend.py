@@ -93,6 +93,12 @@ class Backend:
                 buffer = self._buffer = bytearray(buffer)
             buffer += data
 
+    def unfinished(self) -> tuple[int, bytes]:
+        """Give up what is here of a message whose end is not; and say how much is owed of one that went out in part."""
+        begun = bytes(self._buffer[self._offset :])
+        self._buffer, self._offset, self._need = b"", 0, 1
+        return self.skip, begun
+
     def event(self) -> Frame | PeerClosed | NeedData:
         """Give the next frame. Raises `RemoteProtocolError`."""
         buffer, start = self._buffer, self._offset
@@ -187,6 +193,8 @@ class Backend:
         settings = self.names.meanings.settings
         settings.report(name, value.rstrip(b"\0").decode("ascii", "replace"))
         self.names.codec = settings.codec
+        if self.names.sights is not None:
+            self.names.sights.reported(name)
         return True
 
     def _instead(self) -> Frame | PeerClosed | NeedData:

@@ -453,6 +453,8 @@ class Frontend:
         if len(name) > MAX_NAME:
             return self._too_long(len(name), 0x50, after - start)
         names = self.names
+        if names.judge is not None and not names.active and names.judge.waits(text):
+            return False  # once its series has begun, nothing can be asked any more before its Sync
         statement = Statement(name, text, buffer[at + 2 : after], codec=names.codec)
         if not plain(text):
             behind = names.ran or bool(names.waiting)
@@ -477,6 +479,8 @@ class Frontend:
         if longest > MAX_NAME:
             return self._too_long(longest, 0x42, after - start)
         names = self.names
+        if names.judge is not None and not names.active and names.judge.waits(b"SELECT"):
+            return False
         if not names.bind(buffer[start:portal], buffer[portal + 1 : name], buffer[name + 1 : after]):
             return False
         return self._known(names.latest.statement, _BIND, after - start)

@@ -134,6 +134,12 @@ class MaskedBackend:
                 buffer = self._buffer = bytearray(buffer)
             buffer += data
 
+    def unfinished(self) -> tuple[int, bytes]:
+        """Give up what is here of a message whose end is not; and say how much is owed of one that is dropped."""
+        begun = bytes(self._buffer)
+        self._buffer, self._need = b"", 5
+        return self._drop, begun
+
     def event(self) -> Frame | PeerClosed | NeedData:
         """Give the next frame. Raises `RemoteProtocolError`."""
         while not self._out:

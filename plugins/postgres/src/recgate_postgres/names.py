@@ -23,6 +23,7 @@ from recgate_postgres.redefining import redefined
 from recgate_postgres.requests import NO_LIMIT, Portal, Statement
 
 if TYPE_CHECKING:
+    from recgate_postgres.origin.bearings import Bearings
     from recgate_postgres.origin.judging import Judge
 
 __all__ = ["MAX_SERIES", "Names"]
@@ -79,7 +80,9 @@ class Names:
         "meanings",
         "portals",
         "ran",
+        "sights",
         "statements",
+        "status",
         "waiting",
     )
 
@@ -89,6 +92,8 @@ class Names:
         self.waiting: deque[_Series | dict[bytes, Portal | None] | None] = deque()
         self.meanings = Meanings(self.means)
         self.judge: Judge | None = None  # where masks by origin hold
+        self.sights: Bearings | None = None  # where something must know what names mean
+        self.status = IDLE  # of the transaction, as the last ReadyForQuery said
         self.active = False  # something was asked since the last Sync
         self.ran = False  # and some of it was executed
         self.failed = False  # and the target is skipping up to the next
@@ -447,6 +452,9 @@ class Names:
         if series.__class__ is _Series:
             self._drop(series)  # pyright: ignore[reportArgumentType] - the class says it
         self._errored = False
+        self.status = status
+        if self.sights is not None:
+            self.sights.ready(status)
 
     def _keep_portals(self, series: _Series | dict[bytes, Portal | None]) -> None:
         if self._errored:

@@ -16,6 +16,7 @@ from recgate.sansio.surveys import Surveyor
 from recgate_postgres.acts import read
 from recgate_postgres.options import PostgresListener, PostgresTarget
 from recgate_postgres.origin.surveyor import CatalogSurveyor
+from recgate_postgres.origin.tracing import trace
 from recgate_postgres.relay import PostgresRelay
 from recgate_postgres.transcript import PostgresTranscriber
 
@@ -26,7 +27,7 @@ recgate_api = 1
 
 def _relay(listener: BaseModel, connection: ConnectionInfo) -> Relay:
     assert isinstance(listener, PostgresListener)
-    return PostgresRelay(listener, connection, secrets.token_bytes)
+    return PostgresRelay(listener, connection, secrets.token_bytes, trace=trace)
 
 
 def _transcriber(opened: Mapping[str, object], state: bytes | None, rows: bool) -> PostgresTranscriber:

@@ -14,6 +14,7 @@ from recgate.mask.masking import Masking
 from recgate.model import ConnectionInfo, TargetInfo
 from recgate.sansio.asks import (
     NEED_DATA,
+    PAUSED,
     Ask,
     Cancel,
     Denied,
@@ -25,9 +26,11 @@ from recgate.sansio.asks import (
     Route,
     Routed,
     StartTls,
+    Survey,
 )
 from recgate.sansio.frames import CLIENT, GATEWAY, UPSTREAM, Frame, Side
 from recgate.sansio.relay import Relay
+from recgate.sansio.surveys import Findings
 from recgate_postgres import backend, frontend
 from recgate_postgres.backend import Backend
 from recgate_postgres.cancel import CancelRelay, new_cancel_key
@@ -38,6 +41,9 @@ from recgate_postgres.masked import MASK, MaskedBackend
 from recgate_postgres.messages import error_response, message, notice_response
 from recgate_postgres.names import Names
 from recgate_postgres.options import PostgresListener, PostgresTarget
+from recgate_postgres.origin.asking import ANSWER, QUESTION
+from recgate_postgres.origin.bearings import Bearings
+from recgate_postgres.origin.consulting import Consulting
 from recgate_postgres.origin.judging import Judge, Tracer
 from recgate_postgres.origin.sights import Sights
 from recgate_postgres.origin.tracing import trace
@@ -52,7 +58,7 @@ __all__ = ["PostgresRelay"]
 MAX_HELD: Final = 1024 * 1024  # bytes a client may send ahead of its session's start
 MAX_APPLICATION_NAME: Final = 63  # the server cuts there
 _BIND: Final = 0x42
-_RECORDED: Final = frozenset((ATTEMPT, MASK))  # kinds of frames that are for the recording alone
+_RECORDED: Final = frozenset((ANSWER, ATTEMPT, MASK))  # kinds of frames that are for the recording alone
 INSUFFICIENT_PRIVILEGE: Final = "42501"
 
 # What a refusal by the core is called in SQLSTATE. A code that is an SQLSTATE already is used as it is.
@@ -77,9 +83,12 @@ class PostgresRelay:
 
     __slots__ = (
         "_backend",
+        "_consulting",
+        "_database",
         "_entrance",
         "_entropy",
         "_failure",
+        "_findings",
         "_frontend",
         "_inside",
         "_login",
@@ -107,7 +116,7 @@ class PostgresRelay:
         """Make a fresh one. `token_bytes(n)` gives n unguessable bytes; `worker` goes into cancel keys.
 
         `trace` and `sights` are for masks by origin: what follows a column through a statement, and what says with
-        which catalog.
+        which catalog where the core offers no findings.
         """
         self._trace = trace
         self._sights = sights
@@ -117,11 +126,13 @@ class PostgresRelay:
         self._frontend: Frontend | None = None
         self._backend: Backend | MaskedBackend | None = None
         self._masking: Masking | None = None
+        self._findings: Findings | None = None
+        self._consulting: Consulting | None = None  # where something must know what names mean
         self._masked: MaskedBackend | None = None  # the backend, where it must hear what goes to the target
         self._entropy = token_bytes
         self._worker = worker
         self._target: TargetInfo | None = None
-        self._session_id = ""
+        self._session_id = self._database = ""
         self._own_key = b""
         self._inside = False  # the client has part of a message, and must get its rest next
         self._silent = False  # a cancel request is not answered
@@ -134,8 +145,12 @@ class PostgresRelay:
         if side is CLIENT:
             if self._frontend is not None:
                 self._frontend.receive(data)
+                if self._consulting is not None:
+                    self._consulting.bearings.heard()
             elif self._entrance is not None:
                 self._entrance.reader.feed(data)
+        elif self._consulting is not None and self._consulting.listening:
+            self._consulting.receive(data)
         elif self._backend is not None:
             self._backend.receive(data)
         elif self._login is not None:
@@ -145,11 +160,18 @@ class PostgresRelay:
         """Give the next event of `side`. Raises `RemoteProtocolError`, whose hint is an SQLSTATE."""
         if side is CLIENT:
             if self._frontend is not None:
-                return self._frontend.event()
+                event = self._frontend.event()
+                if event is PAUSED and self._consulting is not None:
+                    return self._consulting.paused()
+                return event
             return self._before()
         if self._backend is not None:
             if self._backend.starting:
                 return self._starting()
+            if self._consulting is not None and self._consulting.listening:
+                answer = self._consulting.heard(self._backend)
+                if answer is not None:
+                    return answer
             event = self._backend.event()
             if event.__class__ is PeerClosed and self._frontend is not None:
                 self._frontend.stop()
@@ -191,6 +213,9 @@ class PostgresRelay:
         refusals.replication = startup.replication
         walk = Backend(names, refusals)
         self._backend = walk
+        if self._findings is not None:
+            names.sights = Bearings(self._findings, self._database, names)
+            self._consulting = Consulting(names.sights)
         if self._masking is not None:
             if self._masking.columns:
                 names.judge = self._judge(names, self._masking, target)
@@ -204,7 +229,7 @@ class PostgresRelay:
 
     def _judge(self, names: Names, masking: Masking, target: TargetInfo) -> Judge:
         """Make what says which columns each request shows."""
-        sights = self._sights(target)
+        sights = names.sights if names.sights is not None else self._sights(target)
         return Judge(masking.columns, sights, self._trace, names.meanings.settings, names.opened)
 
     def _starting(self) -> Event | NeedData | Paused:
@@ -240,6 +265,11 @@ class PostgresRelay:
 
     def answer(self, ask: Ask, reply: Reply) -> None:
         """End the pause that `ask` began."""
+        if isinstance(ask, Survey):
+            if self._consulting is None:
+                raise LocalProtocolError("that ask is not open")
+            self._consulting.answer(ask, reply)
+            return
         if isinstance(ask, StartTls) and ask.side is UPSTREAM:
             if self._login is None:
                 raise LocalProtocolError("that ask is not open")
@@ -256,13 +286,14 @@ class PostgresRelay:
 
     def _routed(self, routed: Routed) -> None:
         self._target = routed.target
-        self._masking = routed.masking
+        self._masking, self._findings = routed.masking, routed.findings
         self._session_id = routed.session_id
         try:
             parameters = self._parameters(routed)
         except RemoteProtocolError as exc:
             self._failure = exc  # for next_event, which alone may raise it
             return
+        self._database = parameters[b"database"].decode()
         account = Account(routed.credential, parameters, self._entropy(18))
         self._login = TargetLogin(routed.target, account, self._outbox)
 
@@ -304,6 +335,10 @@ class PostgresRelay:
             self._inside = self._backend is not None and self._backend.skip > 0
         elif frame.kind in _RECORDED:
             return
+        elif frame.kind == QUESTION:
+            if self._consulting is not None and self._backend is not None:
+                self._consulting.sent(self._backend)
+            self._outbox.upstream.append(frame.data)
         elif frame.to is UPSTREAM:
             if self._masked is not None:
                 self._masked.asked(frame.data)

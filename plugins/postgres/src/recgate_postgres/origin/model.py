@@ -40,7 +40,8 @@ class Relation:
         definition: a view's or materialised view's query, as `pg_get_viewdef` gives it. Every name in it is qualified
             but those of `pg_catalog`: it means what it says under the path `("pg_catalog",)`.
         parents: object ids of the relations that this inherits from or is a partition of.
-        active: whether writing to it runs a trigger or a rule.
+        active: whether writing to it does more: by a trigger, a rule, a foreign key that writes to another table, or a
+            function that is not built in (a default, a check, an index).
         generated: its generated columns, stored or not, each with its expression as `pg_get_expr` gives it; names in
             it are qualified as in `definition`, and columns stand bare.
         guarded: whether reading it runs functions that are not built in (row security policies of the table's owner).

@@ -20,7 +20,9 @@ LOCK_SECONDS: Final = 3  # a view cannot be shown while somebody changes a table
 # schemas of other sessions, and the tables behind large values, are no one's to name.
 
 _SERVER: Final = """
-SELECT json_build_array(current_setting('server_version_num')::int, current_setting('server_encoding'))
+SELECT json_build_array(current_setting('server_version_num')::int, current_setting('server_encoding'),
+  (SELECT json_agg(json_build_array(n.nspname, n.nspowner::int8, n.nspacl::text) ORDER BY n.oid)
+    FROM pg_namespace n WHERE n.nspname !~ '^pg_(toast|temp_|toast_temp_)'))
 """
 
 _RELATIONS: Final = """
@@ -31,7 +33,16 @@ SELECT json_build_array(
   CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END,
   (SELECT json_agg(i.inhparent::int8 ORDER BY i.inhseqno) FROM pg_inherits i WHERE i.inhrelid = c.oid),
   EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
-    OR EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type <> '1'),
+    OR EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type <> '1')
+    OR EXISTS (SELECT FROM pg_constraint k WHERE k.confrelid = c.oid AND k.contype = 'f'
+      AND (k.confdeltype NOT IN ('a', 'r') OR k.confupdtype NOT IN ('a', 'r')))
+    OR EXISTS (SELECT FROM pg_depend d
+      WHERE d.refobjid >= 16384 AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass) AND (
+        d.classid = 'pg_attrdef'::regclass AND d.objid IN (SELECT a.oid FROM pg_attrdef a WHERE a.adrelid = c.oid)
+        OR d.classid = 'pg_constraint'::regclass
+          AND d.objid IN (SELECT k.oid FROM pg_constraint k WHERE k.conrelid = c.oid)
+        OR d.classid = 'pg_class'::regclass
+          AND d.objid IN (SELECT i.indexrelid FROM pg_index i WHERE i.indrelid = c.oid))),
   (SELECT json_agg(json_build_array(a.attname, pg_get_expr(d.adbin, d.adrelid)) ORDER BY a.attnum)
     FROM pg_attribute a JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     WHERE a.attrelid = c.oid AND a.attgenerated <> '' AND NOT a.attisdropped),
@@ -68,6 +79,9 @@ SELECT json_build_array(
       ON d.classid = 'pg_constraint'::regclass AND d.objid = k.oid
     WHERE k.contypid = t.oid AND d.refobjid >= 16384
       AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass))
+  OR t.typtype = 'd' AND EXISTS (SELECT FROM pg_depend d
+    WHERE d.classid = 'pg_type'::regclass AND d.objid = t.oid AND d.refclassid = 'pg_proc'::regclass
+      AND d.refobjid >= 16384)
   OR EXISTS (SELECT FROM pg_cast k JOIN pg_proc p ON p.oid = k.castfunc JOIN pg_language l ON l.oid = p.prolang
     WHERE p.oid >= 16384 AND l.lanname NOT IN ('c', 'internal') AND t.oid IN (k.castsource, k.casttarget)
       AND (t.oid >= 16384 OR greatest(k.castsource, k.casttarget) < 16384)))

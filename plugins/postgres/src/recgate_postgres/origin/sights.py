@@ -20,7 +20,8 @@ class Sight:
     """The catalog, and the schemas in which names without one are looked up, in order.
 
     `path` is what `current_schemas(true)` gives there: `$user` resolved, schemas that do not exist left out, and
-    `pg_catalog` and the session's own `pg_temp_N` where they are searched.
+    `pg_catalog` where it is searched. Where the session's own `pg_temp_N` is, it has `""`: `catalog` knows by that name
+    what is temporary there.
     """
 
     catalog: Catalog

@@ -41,6 +41,9 @@ class Snapshot:
         self._types, self._types_of = _both(types)
         self._functions = _grouped(((each.schema, each.name), each) for each in functions)
         self._operators = _grouped(((schema, name), each) for schema, name, each in operators)
+        self._foreign = {each.name for same in self._functions.values() for each in same if not each.built_in}
+        self._named = _grouped((each.name, each) for each in self._relations_of.values())
+        self._types_named = _grouped((each.name, each) for each in self._types_of.values())
         self._operator_names = {name for _, name in self._operators}
         self._children = _grouped(
             (parent, each) for each in self._relations_of.values() for parent in each.parents
@@ -104,6 +107,18 @@ class Snapshot:
     def operator(self, name: str) -> bool:
         """Whether any schema has an operator of that name that is not the server's own."""
         return name in self._operator_names
+
+    def foreign(self, name: str) -> bool:
+        """Whether any schema has a function of that name that is not the server's own."""
+        return name in self._foreign
+
+    def relations_named(self, name: str) -> Sequence[Relation]:
+        """Give the relations of that name in all schemas."""
+        return self._named.get(name, ())
+
+    def types_named(self, name: str) -> Sequence[Type]:
+        """Give the types of that name in all schemas."""
+        return self._types_named.get(name, ())
 
     def type_named(self, schema: str, name: str) -> Type | None:
         """Give a type, or None."""

@@ -1,0 +1,104 @@
+"""What a text does to the meaning of names, as far as its form says: whether a path that was asked for still holds.
+
+Whatever is not known to leave the search path, the role and the temporary objects alone may have changed them: a
+function may call `set_config`, a trigger may, a DO block may. So the default is `RUNS`, which is doubt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from functools import lru_cache
+from typing import Final
+
+from recgate_postgres.grammar import Json, syntax
+
+__all__ = ["Effect", "Step", "steps_of"]
+
+MAX_CACHED: Final = 1_024
+MAX_CACHED_TEXT: Final = 16_384  # characters
+
+# What decides where names are looked up. A role does because of "$user", and because schemas that it may not use are
+# left out.
+_TURNING: Final = frozenset(("search_path", "role", "session_authorization"))
+
+_BEGINS: Final = frozenset(
+    ("TRANS_STMT_BEGIN", "TRANS_STMT_START", "TRANS_STMT_SAVEPOINT", "TRANS_STMT_RELEASE")
+)
+_ASIDE: Final = frozenset(
+    (
+        "CheckPointStmt",
+        "ClosePortalStmt",
+        "ConstraintsSetStmt",
+        "DeallocateStmt",
+        "ListenStmt",
+        "LockStmt",
+        "NotifyStmt",
+        "UnlistenStmt",
+        "VariableShowStmt",
+    )
+)
+
+
+class Effect(Enum):
+    """Of one statement."""
+
+    ASIDE = "aside"  # reads nothing, and leaves names what they are
+    TURNS = "turns"  # reads nothing, and changes where names are looked up
+    ENDS = (
+        "ends"  # a transaction, or a part of one: what was SET in it may be undone, or not be local any more
+    )
+    TEMPORARY = "temporary"  # makes something that only this session sees
+    RUNS = "runs"  # everything else
+
+
+class Step:
+    """One statement: its effect and its tree."""
+
+    __slots__ = ("effect", "tree")
+
+    def __init__(self, effect: Effect, tree: Json) -> None:
+        self.effect = effect
+        self.tree = tree
+
+
+_UNREADABLE: Final = (Step(Effect.RUNS, {}),)
+
+
+def steps_of(text: str) -> Sequence[Step]:
+    """Give a text's statements. One that does not parse is one statement that may do anything."""
+    return _cached(text) if len(text) <= MAX_CACHED_TEXT else _steps(text)
+
+
+def _steps(text: str) -> Sequence[Step]:
+    trees = syntax(text)
+    if trees is None:
+        return _UNREADABLE
+    found: list[Step] = []
+    for each in trees:
+        tree: Json = each.get("stmt", {})
+        found.append(Step(_effect(tree), tree))
+    return tuple(found)
+
+
+_cached: Final = lru_cache(MAX_CACHED)(_steps)
+
+
+def _effect(tree: Json) -> Effect:
+    if len(tree) != 1:
+        return Effect.RUNS
+    ((kind, body),) = tree.items()
+    if kind in _ASIDE:
+        return Effect.ASIDE
+    if kind == "TransactionStmt":
+        return Effect.ASIDE if body.get("kind") in _BEGINS else Effect.ENDS
+    if kind == "VariableSetStmt":
+        everything = body.get("kind") == "VAR_RESET_ALL"
+        return Effect.TURNS if everything or body.get("name") in _TURNING else Effect.ASIDE
+    if kind == "DiscardStmt":
+        return Effect.TURNS
+    if kind == "CreateStmt" and body["relation"].get("relpersistence") == "t":
+        return Effect.TEMPORARY
+    if kind == "CreateTableAsStmt" and body["into"]["rel"].get("relpersistence") == "t":
+        return Effect.TEMPORARY
+    return Effect.RUNS
