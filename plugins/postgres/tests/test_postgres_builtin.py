@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from plugins.postgres.tests.builtin_names import PATH, lines
-from recgate_postgres.builtin import functions, operators
+from recgate_postgres.builtin import INFORMATION, functions, operators
 
 
 def test_the_file_is_what_the_servers_have(debian, wheel):
@@ -25,3 +25,9 @@ def test_what_one_version_alone_has():
     assert "dblink" not in functions()
     assert operators()["@>"] == 0
     assert "<=>" not in operators()
+
+
+def test_the_standards_schema_has_these_functions(debian, wheel):
+    query = "SELECT proname FROM pg_proc WHERE pronamespace = 'information_schema'::regnamespace"
+    for cluster in (debian, wheel):
+        assert set(cluster.psql(query).splitlines()) == INFORMATION

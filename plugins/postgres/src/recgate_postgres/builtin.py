@@ -9,11 +9,29 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
-__all__ = ["FIRST", "LAST", "functions", "operators", "types"]
+__all__ = ["FIRST", "INFORMATION", "LAST", "functions", "operators", "types"]
 
 # The versions that the file was read off. A name that only one of them has is marked with it.
 FIRST: Final = 15
 LAST: Final = 18
+
+# Functions of `information_schema`, of both versions; each only computes.
+INFORMATION: Final = frozenset(
+    f"_pg_{what}"
+    for what in (
+        "char_max_length",
+        "char_octet_length",
+        "datetime_precision",
+        "expandarray",
+        "index_position",
+        "interval_type",
+        "numeric_precision",
+        "numeric_precision_radix",
+        "numeric_scale",
+        "truetypid",
+        "truetypmod",
+    )
+)
 
 
 @cache

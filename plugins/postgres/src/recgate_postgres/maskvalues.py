@@ -32,8 +32,9 @@ _JSONB: Final = 3802
 _NUMERIC: Final = 1700
 # Types of numbers: how many digits always fit. A float shows as many as it holds exactly.
 _NUMBERS: Final = {20: 18, 21: 4, 23: 9, 26: 9, 700: 6, 701: 15, _NUMERIC: 1_000}
+# With the vectors of catalogs, which are arrays that count from 0.
 _NUMBER_ARRAYS: Final = frozenset(
-    (1005, 1007, 1016, 1021, 1022, 1028, 1231, 3904, 3906, 3926, 4451, 4532, 4536)
+    (22, 30, 1005, 1007, 1016, 1021, 1022, 1028, 1231, 3904, 3906, 3926, 4451, 4532, 4536)
 )
 _PACKED: Final = {20: "!q", 21: "!h", 23: "!i", 26: "!I", 700: "!f", 701: "!d"}
 _ARRAYS: Final = _TEXT_ARRAYS | _NUMBER_ARRAYS - {3904, 3906, 3926, 4451, 4532, 4536}

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from recgate_postgres import calls
-from recgate_postgres.builtin import functions, operators, types
+from recgate_postgres.builtin import INFORMATION, functions, operators, types
 from recgate_postgres.grammar import Json, messages, syntax
 from recgate_postgres.narrowing import bounds, narrows
 from recgate_postgres.parts import ANY, Part, Scope, label, quoted
@@ -426,7 +426,9 @@ class Reader:
         version = functions().get(names[-1]) if names[:-1] in ([], ["pg_catalog"]) else None
         if version is None:
             part.functions[".".join(map(quoted, names[-2:]))] = None
-            part.opaque = True
+            # Those of the standard's schema compute, and drivers call them: JDBC's getPrimaryKeys.
+            known = names[:-1] == ["information_schema"] and names[-1] in INFORMATION
+            part.opaque = part.opaque or not known
             return False
         part.functions[quoted(names[-1])] = None
         if version:
