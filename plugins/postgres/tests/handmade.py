@@ -6,7 +6,7 @@ from recgate_postgres.origin.model import Function, Origin, Relation, Traced, Ty
 from recgate_postgres.origin.snapshot import Snapshot
 from recgate_postgres.origin.tracing import Tracer
 
-__all__ = ["CATALOG", "PATH", "TRACER", "columns", "escapes", "relation", "said", "traced"]
+__all__ = ["CATALOG", "PATH", "RELATIONS", "TRACER", "columns", "escapes", "relation", "said", "traced"]
 
 PATH = ("pg_catalog", "public")
 

@@ -63,6 +63,16 @@ CREATE RECURSIVE VIEW paths (id, trail) AS
     UNION ALL SELECT t.id, p.trail || '/' || t.secret FROM tree t JOIN paths p ON t.parent = p.id;
 CREATE MATERIALIZED VIEW summary AS SELECT name, max(ssn) AS top, count(*) AS many FROM customers GROUP BY name;
 CREATE FUNCTION opaque() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT max(ssn) FROM app.customers); END $$;
+CREATE FUNCTION shout(t text) RETURNS text LANGUAGE sql AS 'select upper(t) || ''!''';
+CREATE FUNCTION ssn_of(n int) RETURNS text LANGUAGE sql AS 'select ssn from customers where id = n';
+CREATE FUNCTION last_note() RETURNS text LANGUAGE sql SET search_path = app AS 'select max(note) from orders';
+CREATE FUNCTION both_of(n int) RETURNS TABLE (who text, what text) LANGUAGE sql
+    BEGIN ATOMIC SELECT name, ssn FROM app.customers WHERE id = n; END;
+CREATE FUNCTION whole_of(c customers) RETURNS text RETURN c.name || c.ssn;
+CREATE FUNCTION first_of(text, text) RETURNS text LANGUAGE sql AS 'select coalesce($1, $2)';
+CREATE FUNCTION keep(t text) RETURNS text LANGUAGE sql AS 'insert into copies values (77, t, ''x'') returning note';
+CREATE FUNCTION customers_of() RETURNS SETOF customers LANGUAGE sql AS 'select * from customers';
+CREATE VIEW spoken AS SELECT id, whole_of(c) AS said FROM customers c;
 CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.other := NEW.note; RETURN NEW; END $$;
 CREATE TABLE watched (id int, note text, other text);
 INSERT INTO watched VALUES (1, 'cnwatched1', 'cnwatchedother1');
@@ -73,7 +83,9 @@ ANALYZE;
 # Views, and the tables behind them.
 VIEWS = {
     "contacts": "customers", "hidden": "customers", "nested": "customers orders", "whole": "customers",
-    "everyone": "people staff customers", "paths": "tree", "summary": "customers", "people": "people staff",
+    "everyone": "people staff customers", "paths": "tree", "summary": "customers", "spoken": "customers",
+    "ssn_of": "customers", "both_of": "customers", "last_note": "orders", "customers_of": "customers",
+    "keep": "copies", "people": "people staff",
 }  # fmt: skip
 
 # For each column: what all its values begin with, and how they are changed. A tree's links and keys are changed too.

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from recgate_postgres.grammar import Json
 from recgate_postgres.origin import special
+from recgate_postgres.origin.calling import called
 from recgate_postgres.origin.model import Untraceable
 from recgate_postgres.origin.scope import NOTHING, Columns, Item, Scope, Value, column_of, worked_out
 from recgate_postgres.origin.work import Work, words
@@ -29,7 +30,7 @@ __all__ = [
 CONSTANT: Final = frozenset(
     (
         "A_Const", "BitString", "Boolean", "CurrentOfExpr", "Float", "GroupingFunc", "Integer", "MergeSupportFunc",
-        "ParamRef", "SQLValueFunction", "SetToDefault", "String", "TypeName",
+        "SQLValueFunction", "SetToDefault", "String", "TypeName",
     )
 )  # fmt: skip
 # Worked out of all that stands in them.
@@ -128,8 +129,7 @@ def _found(work: Work, fields: list[Json], scope: Scope) -> Value:
     found = column_of(item, names[-1])
     if found is not None:
         return found
-    _field(work, names[-1])  # `row.function` is a call
-    return item.columns.all()
+    return _field(work, names[-1], item.columns.all())
 
 
 def _row(scope: Scope) -> Value:
@@ -148,10 +148,11 @@ def item_of(names: list[str], scope: Scope) -> Item:
     return item
 
 
-def _field(work: Work, name: str) -> None:
-    """See that a name behind a row, if it is no column, is no call of a function that cannot be followed."""
+def _field(work: Work, name: str, whole: Value) -> Value:
+    """Give what a name behind a row may be: one of its columns, or the call of a function that has it as argument."""
     if work.own([name]) or special.known(name):
-        work.function([name])
+        return _applied(work, [name], whole)
+    return whole
 
 
 def _indirection(work: Work, body: Json, scope: Scope) -> Value:
@@ -164,11 +165,13 @@ def _indirection(work: Work, body: Json, scope: Scope) -> Value:
             work.note(found)
             rest = everything(work, steps[1:], scope)
             return found if len(steps) == 1 else worked_out((found, rest))
+    found = value(work, body["arg"], scope)
     for each in steps:
         if "String" in each:
-            _field(work, each["String"]["sval"])
-    indices = [each for each in steps if "A_Indices" in each]
-    return worked_out((value(work, body["arg"], scope), everything(work, indices, scope)))
+            found = worked_out((found, _field(work, each["String"]["sval"], found)))
+        elif "A_Indices" in each:
+            found = worked_out((found, value(work, each, scope)))
+    return found
 
 
 def row_of(work: Work, node: Json, scope: Scope) -> Columns | None:
@@ -281,10 +284,19 @@ def _call(work: Work, body: Json, scope: Scope) -> Value:
     result = worked_out(found)
     if given is not None:
         return worked_out((result, given))
+    return _applied(work, names, result)
+
+
+def _applied(work: Work, names: list[str], given: Value) -> Value:
+    """Give what a function makes of its arguments, and note what it does with them besides."""
     if work.several(names):
-        work.decide(result)  # how many rows there are
-    if work.function(names).effect:
-        work.escape(result.origins, f"function {names[-1]}")
+        work.decide(given)  # how many rows there are
+    known = work.function(names)
+    result = given
+    if known.bodies:
+        result = worked_out((given, *(called(work, each, given) for each in known.bodies)))
+    if known.effect:
+        work.escape(given.origins, f"function {names[-1]}")
         work.unsettled = work.unsettled or names[-1] == "set_config"
     return result
 
@@ -311,6 +323,7 @@ HANDLERS: Final[dict[str, Callable[[Work, Json, Scope], Value]]] = {
     "ColumnRef": _column,
     "FuncCall": _call,
     "JsonArrayQueryConstructor": _json_query,
+    "ParamRef": lambda work, body, scope: work.given,
     "SubLink": _sublink,
     "TypeCast": _cast,
 }

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from recgate_postgres.grammar import Json
 from recgate_postgres.origin import special
+from recgate_postgres.origin.calling import shape
 from recgate_postgres.origin.work import Work, words
 
 __all__ = ["column_name", "function_names"]
@@ -82,4 +83,11 @@ def _weaker(kind: str, body: Any) -> tuple[str | None, int]:  # noqa: ANN401 - a
 def function_names(work: Work, names: list[str], arguments: list[Json]) -> tuple[str, ...] | None:
     """Give the columns that a function gives in FROM: none for a scalar, None where they are not known."""
     given = special.columns(work, names, arguments)
-    return given if given is not None else work.function(names).columns
+    if given is not None:
+        return given
+    known = work.function(names)
+    return (
+        shape(work.catalog, known.bodies[0])
+        if len(known.bodies) == 1 and known.columns is None
+        else known.columns
+    )

@@ -11,6 +11,8 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
+from recgate_postgres.origin.model import Function
+
 __all__ = ["Safe", "safe"]
 
 
@@ -20,10 +22,12 @@ class Safe(NamedTuple):
     Attributes:
         effect: whether what goes in can be seen or fetched elsewhere: a lock, a sequence, a message, a setting.
         columns: names of its result's columns where it stands in FROM; empty for a scalar, None for what is not known.
+        bodies: functions in SQL of the same name, which do what they say.
     """
 
     effect: bool = False
     columns: tuple[str, ...] | None = ()
+    bodies: tuple[Function, ...] = ()
 
 
 def safe(name: str) -> Safe | None:

@@ -7,6 +7,7 @@ a millisecond, and none more than `MAX_STEPS` lets it.
 from __future__ import annotations
 
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from recgate_postgres.grammar import Json, syntax
 from recgate_postgres.origin.expressions import only
@@ -21,8 +22,14 @@ __all__ = ["MAX_STATEMENTS", "Tracer", "trace"]
 MAX_STATEMENTS: Final = 512  # in one text
 
 
+# What is known of the relations of each catalog, as long as somebody has it.
+_SEEN: Final[WeakKeyDictionary[Catalog, dict[frozenset[str], dict[tuple[int, bool], Seen]]]] = (
+    WeakKeyDictionary()
+)
+
+
 class Tracer:
-    """Traces texts through one catalog, and keeps what it has learnt of the relations in it.
+    """Traces texts through one catalog. What is learnt of the relations in it is kept as long as the catalog is.
 
     `trusted` names functions that somebody answers for: they keep nothing, show nothing elsewhere, and read nothing but
     their arguments. With a schema or without.
@@ -33,7 +40,8 @@ class Tracer:
     def __init__(self, catalog: Catalog, trusted: frozenset[str] = frozenset()) -> None:
         self.catalog = catalog
         self.trusted = trusted
-        self._seen: dict[tuple[int, bool], Seen] = {}
+        # Views mean the same for every session: every name in them is qualified.
+        self._seen: dict[tuple[int, bool], Seen] = _SEEN.setdefault(catalog, {}).setdefault(trusted, {})
 
     def trace(self, text: str, path: tuple[str, ...]) -> tuple[Traced, ...]:
         """Trace every statement of a text; `path` is what `current_schemas(true)` gives where it will run.

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 from recgate_postgres.builtin import functions, operators
 from recgate_postgres.origin.model import Catalog, Escape, Function, Origin, Relation, Untraceable
 from recgate_postgres.origin.safe import Safe, safe
-from recgate_postgres.origin.scope import joined
+from recgate_postgres.origin.scope import NOTHING, Value, joined
 
 if TYPE_CHECKING:
     from recgate_postgres.grammar import Json
-    from recgate_postgres.origin.scope import Columns, Scope, Value
+    from recgate_postgres.origin.scope import Columns, Scope
 
 __all__ = ["MAX_STEPS", "Budget", "Seen", "Work", "words"]
 
@@ -64,6 +64,8 @@ class Work:
         path: schemas that names are looked for in, as `current_schemas(true)` gives them.
         select: traces a query, `change` a statement that writes and gives columns by RETURNING, by its kind; passed in,
             since queries and expressions hold each other.
+        within: object ids of the views that are being read, and of functions, below zero.
+        given: what the parameters may hold: those of a statement hold nothing of the database.
         trusted: names of functions that somebody answers for, with or without their schema.
         seen: what is known of relations, by object id and whether children are left out; kept by the caller.
         changes: whether it makes something that later statements can name.
@@ -78,6 +80,7 @@ class Work:
     budget: Budget = field(default_factory=Budget)
     seen: dict[tuple[int, bool], Seen] = field(default_factory=dict)
     within: frozenset[int] = frozenset()
+    given: Value = NOTHING
     predicates: set[frozenset[Origin]] = field(default_factory=set)
     read: set[frozenset[Origin]] = field(default_factory=set)
     escapes: dict[Escape, None] = field(default_factory=dict)
@@ -144,9 +147,9 @@ class Work:
         self.budget.spend()
         name = names[-1]
         schema = names[-2] if len(names) > 1 else ""
-        known = safe(name if schema in ("", _SYSTEM) else f"{schema}.{name}")
+        built_in = known = safe(name if schema in ("", _SYSTEM) else f"{schema}.{name}")
         for each in self.own(names):
-            known = self._own(each, known)
+            known = self._own(each, known or Safe(columns=None), built_in is not None)
         if known is not None:
             return known
         if schema in ("", _SYSTEM) and name in functions():
@@ -170,12 +173,15 @@ class Work:
             if not each.built_in
         ]
 
-    def _own(self, function: Function, known: Safe | None) -> Safe:
+    def _own(self, function: Function, known: Safe, built_in: bool) -> Safe:
+        """Add one that is not the server's to what is known of a name; `built_in` says that the server has it too."""
         said = f"{function.schema}.{function.name}"
         if said in self.trusted or function.name in self.trusted:
-            return Safe(columns=None)
-        if known is not None and function.language in _NATIVE:
-            return Safe(known.effect, None)  # an extension's, for types of its own
+            return known._replace(columns=None)
+        if function.definition and function.language == "sql":
+            return known._replace(columns=None, bodies=(*known.bodies, function))
+        if built_in and function.language in _NATIVE:
+            return known._replace(columns=None)  # an extension's, for types of its own
         raise Untraceable(f"the function {said} is not the server's own, and nobody has said that it is safe")
 
     def operator(self, name: list[Json]) -> None:
