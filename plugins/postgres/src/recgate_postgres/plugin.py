@@ -74,6 +74,7 @@ def recgate_protocols() -> Iterable[ProtocolProvider]:
             client_line=_client_line,
             tunnel_line=_tunnel_line,
             masks=True,
+            columns=True,
             acts=_acts,
             surveyor=_surveyor,
         )
