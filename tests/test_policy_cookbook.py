@@ -14,6 +14,7 @@ import yaml
 from docs.generate import DOCS
 from recgate.decisions import Effect
 from recgate.dispatch import deny_overrides
+from recgate.policy.braking import Brake
 from recgate.sansio.frames import Request
 from recgate.session import Session
 from recgate_policy_cel.checking import check
@@ -52,6 +53,7 @@ def asked_with(kind: str, text: str, words: dict[str, object]):
     clock: list[int] = [*TUESDAY]
     details, of = dict[str, object](), session(labels=labels)
     principal, source = alice, "10.1.2.3"
+    of.brake = Brake()
     for name, value in words.items():
         root, _, rest = name.partition(".")
         if rest.startswith("labels."):
@@ -67,8 +69,14 @@ def asked_with(kind: str, text: str, words: dict[str, object]):
             clock[2] = 22 + int(str(value))  # the 23rd is a Monday
         elif rest == "source":
             source = str(value)
-        elif rest == "bytes_out":
-            of.wire.data[1] = int(str(value))
+        elif rest in ("rows", "bytes"):
+            setattr(of.brake, rest, value)
+        elif rest.endswith("_today"):
+            assert of.brake is not None
+            setattr(of.brake.tally, rest.removesuffix("_today"), value)
+        elif rest == "statements":
+            assert of.brake is not None
+            of.brake.statements.more = int(str(value))
         else:
             setattr(of, rest, value)
     of.principal, of.target = principal, replace(of.target, labels=labels)

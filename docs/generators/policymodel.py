@@ -14,7 +14,10 @@ __all__ = ["policy_model_page"]
 _WORDS: Final = {
     "principal": "Who is asking. Settled when a session opens, and anew when groups have changed.",
     "target": "Where they are. Settled when a session opens.",
-    "session": "The session so far. Counters are compared with numbers in the rule, or are `in` a list of them.",
+    "session": (
+        "The session so far. Counters are compared with numbers in the rule, or are `in` a list of them. Rows and "
+        "bytes are judged\nas they flow, at the very row; other counters when a request comes."
+    ),
     "request": 'What is asked for now. A field of another kind of request has its zero value: `""`, 0, false, [].',
 }
 

@@ -23,7 +23,7 @@ from recgate.wire import Wire, WireClosed
 if TYPE_CHECKING:
     from recgate.door import Door
 
-__all__ = ["deliver_cancel"]
+__all__ = ["cancel_upstream", "deliver_cancel"]
 
 WITHDRAWN: Final = "cancelled by the client while it waited for approval"
 DEADLINE: Final = 10.0  # seconds for dial, TLS and the target's silent close
@@ -44,11 +44,18 @@ async def deliver_cancel(door: Door, key: bytes) -> None:
     found.record("note", {"text": "cancel requested", "source": door.connection.peer})
     if found.withdraw(WITHDRAWN):
         return  # what was to be cancelled waits here, and the target knows nothing of it
+    await cancel_upstream(door, found)
+
+
+async def cancel_upstream(door: Door, session: Session) -> None:
+    """Ask a session's target to stop what it does. Raises nothing: whether it heard, its answers show."""
+    if not hasattr(session.relay, "canceller"):
+        return
     with trio.move_on_after(DEADLINE):
         try:
-            await _play(found, Wire(await door.dial_for(found.target)))
+            await _play(session, Wire(await door.dial_for(session.target)))
         except (RecgateError, WireClosed) as exc:
-            gateway.audit.emit("cancel.failed", session=found.id, reason=str(exc))
+            door.gateway.audit.emit("cancel.failed", session=session.id, reason=str(exc))
 
 
 def _find(sessions: list[Session], protocol: str, key: bytes) -> Session | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import cast
 
-__all__ = ["ALLOW", "Alert", "Decision", "Effect"]
+__all__ = ["ALLOW", "Alert", "Decision", "Effect", "stricter"]
 
 
 class Effect(StrEnum):
@@ -50,3 +51,15 @@ class Decision:
 
 
 ALLOW = Decision(Effect.ALLOW)
+
+
+def stricter(one: Mapping[str, object], other: Mapping[str, object]) -> dict[str, object]:
+    """Join what two allows demand: of two numbers the smaller, of two sets of names all of them."""
+    joined = {**one, **other}
+    for name in one.keys() & other.keys():
+        a, b = one[name], other[name]
+        if isinstance(a, (int, float)) and isinstance(b, (int, float)):
+            joined[name] = min(a, b)
+        elif isinstance(a, tuple) and isinstance(b, tuple):
+            joined[name] = tuple(dict.fromkeys((*cast("tuple[str, ...]", a), *cast("tuple[str, ...]", b))))
+    return joined

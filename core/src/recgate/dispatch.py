@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from recgate.decisions import ALLOW, Alert, Decision, Effect
+from recgate.decisions import ALLOW, Alert, Decision, Effect, stricter
 from recgate.errors import AccessDenied
 from recgate.providers import Policy, PolicyRequest, Stage
 from recgate.sansio.frames import Frame
@@ -42,6 +42,7 @@ def deny_overrides(policies: Sequence[Policy]) -> Callable[[PolicyRequest], Deci
     def decide(request: PolicyRequest) -> Decision:
         held: Decision | None = None
         obligations: dict[str, object] = {}
+        demanding = ""
         alerts: tuple[Alert, ...] = ()
         for policy in compiled:
             try:
@@ -59,16 +60,18 @@ def deny_overrides(policies: Sequence[Policy]) -> Callable[[PolicyRequest], Deci
             if effect is Effect.HOLD:
                 held = held or decision
             elif effect is Effect.ALLOW:
-                obligations.update(decision.obligations)
+                if decision.obligations:
+                    demanding = demanding or decision.rule
+                    obligations = stricter(obligations, decision.obligations)
             else:
                 reason = f"policy {policy.name} gave no decision"
                 return Decision(Effect.DENY, policy.name, reason, alerts=alerts)
         if held is not None:
             # What another policy's allow demands stands behind an approval as well.
-            demands = {**obligations, **held.obligations} if obligations else held.obligations
+            demands = stricter(obligations, held.obligations) if obligations else held.obligations
             return replace(held, obligations=demands, alerts=alerts) if obligations or alerts else held
         if obligations or alerts:
-            return Decision(Effect.ALLOW, obligations=obligations, alerts=alerts)
+            return Decision(Effect.ALLOW, demanding, obligations=obligations, alerts=alerts)
         return ALLOW
 
     return decide

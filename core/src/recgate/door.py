@@ -33,6 +33,8 @@ from recgate.mask import selected
 from recgate.mask.columns import ColumnPolicy
 from recgate.metrics import LOGIN_SECONDS
 from recgate.model import ConnectionInfo, Evidence, Principal, ScramKeys, TargetInfo
+from recgate.policy.braking import TODAY, Brake, counters_of
+from recgate.policy.effects import MASKS
 from recgate.providers import Challenge, Lease, Settling, Vault
 from recgate.sansio.asks import Denied, LoggedIn
 from recgate.sansio.frames import Request
@@ -126,6 +128,7 @@ class Door:
         request = Request("session", settings.info.name, details=dict(details))
         with trio.CancelScope() as waiting:
             session.on_end(waiting.cancel)
+            await self._count(session)
             await self._admit(session, settings, request)
             self._mask(session)
         session.notice = None
@@ -139,11 +142,30 @@ class Door:
     def _mask(self, session: Session) -> None:
         """Choose the session's masks and what judges its requests. Raises `AccessDenied`, and what a policy raises."""
         registry = self.gateway.registry
-        masking = session.masking = selected(self.gateway.masks, session.target, session.principal)
-        if masking is not None and masking.columns and registry.protocols[session.target.protocol].columns:
+        masking = session.masking = selected(
+            self.gateway.masks, session.target, session.principal, session.met.masks
+        )
+        if masking is not None and masking.columns:
+            if not registry.protocols[session.target.protocol].columns:
+                # A mask that covers such a target is refused with the configuration; a rule may still demand one.
+                raise AccessDenied(f"masks by columns cannot be enforced on {session.target.name}")
             session.narrow([*registry.policies, ColumnPolicy()])
         else:
             session.narrow(registry.policies)
+
+    async def _count(self, session: Session) -> None:
+        """Begin to count what rules go by. Raises `AccessDenied` where it is not known what was used today."""
+        counters = counters_of(self.gateway.registry.policies)
+        if not counters:
+            return
+        brake = session.brake = Brake(immediate=not session.waits)
+        if any(name.endswith(TODAY) for name in counters):
+            tally = brake.tally = await self.gateway.usage.tally(session.principal)
+
+            def over() -> None:
+                tally.users -= 1
+
+            session.on_finish(over)
 
     async def _admit(self, session: Session, settings: TargetSettings, request: Request) -> None:
         decision = session.decide(request)
@@ -231,6 +253,9 @@ class Door:
         session.reason = details.get("reason", "")
         if not settings.allows(principal):
             session.grant = gateway.grant_for(settings, principal)
+        provider = gateway.registry.protocols.get(info.protocol)
+        if provider is not None:
+            session.met.enforces = provider.enforces | ({MASKS} if provider.masks else frozenset())
         session.approver, session.emit = gateway.approver, gateway.audit.emit
         self.session, self.settings = session, settings
         self._admitted()

@@ -41,6 +41,7 @@ from recgate.metricspage import serve_metrics
 from recgate.model import ConnectionInfo, Principal, Voucher
 from recgate.plugins import Registry
 from recgate.policy.approving import Grant, Granting
+from recgate.policy.usage import Usage
 from recgate.providers import Inheriting, Service
 from recgate.pump import Pump
 from recgate.readiness import Readiness
@@ -98,6 +99,7 @@ class Gateway:
         self.news = trio.Event()
         self.ways = registry.ways(self)
         self.approver = registry.approver(self)
+        self.usage = Usage(config.data_dir / "usage.sqlite3", config.gateway.name)
         self.leases = LeaseBook(config.data_dir / "leases", lambda: self.registry.vaults, self.audit)
         self.surveys = Surveys()
         self.bound: list[Bound] = []
@@ -161,6 +163,7 @@ class Gateway:
         async with trio.open_nursery() as services:
             services.start_soon(self.audit.run)
             services.start_soon(self.readiness.run)
+            services.start_soon(self.usage.run)
             self.background = services
             try:
                 async with self.recording:

@@ -78,6 +78,8 @@ def lane(pump: Pump, session: Session, side: Side) -> Step:
         event = next_event(side)
         if plain and isinstance(event, Frame) and event.side is side and not (watchers or board.connecting):
             if (request := event.request) is not None:
+                if side is UPSTREAM:
+                    return turn(side, event, [])
                 if request.kind in session.free:
                     session.requests += 1
                 elif (decision := session.decide(request)).effect is not Effect.ALLOW:

@@ -97,10 +97,10 @@ class ProtocolProvider:
     `tunnel_line(target, host, port)` is the same for the near end of a tunnel (`recgate connect`), where nothing is
     asked and nothing needs to be verified.
     `acts(text)` says what a recorded statement did, by its text alone: for what-if runs of policies.
-    `masks` says that it masks what comes from the target (`Routed.masking`, `Session.masking`); a target of a protocol
-    that does not cannot have a mask. `surveyor(target, credential, subject)` makes what reads a target (`Survey`) on a
-    connection of its own. `columns` says that it does so by origin as well (`Masking.columns`): it follows
-    columns through what is asked, and says in the details of each request what it could not follow (`COLUMNS`).
+    `masks` says that it masks what comes from the target (`Routed.masking`, `Session.masking`), `columns` that it does
+    so by origin (`Masking.columns`), saying in the details of each request what it could not follow (`COLUMNS`); a
+    target of a protocol that does not cannot have such a mask. `enforces` names demands of an allow that it meets
+    besides (`max_rows`, …). `surveyor(target, credential, subject)` makes what reads a target on its own connection.
     """
 
     name: str
@@ -118,6 +118,7 @@ class ProtocolProvider:
     masks: bool = False
     columns: bool = False
     surveyor: Callable[[TargetInfo, Credential, str], Surveyor] | None = None
+    enforces: frozenset[str] = frozenset()
 
 
 class Service(Protocol):
@@ -126,7 +127,7 @@ class Service(Protocol):
     async def run(self) -> None:
         """Do what the service does besides connections, for as long as its listener is open.
 
-        Started before the first connection and cancelled with the listener; an exception ends the gateway.
+        Begins before the first connection, and is cancelled with the listener; an exception ends the gateway.
         """
         ...
 
@@ -373,10 +374,7 @@ class PolicyRequest:
 
 
 class Policy(Protocol):
-    """Decides on requests. Synchronous, since it stands in the byte's way; an exception is a deny.
-
-    A policy that must ask elsewhere answers with a hold whose `wait` does the asking.
-    """
+    """Decides on requests. Synchronous, since it stands in the byte's way; an exception is a deny."""
 
     @property
     def name(self) -> str:

@@ -14,13 +14,15 @@ from typing import Final, cast
 
 import trio
 
+from recgate.cancelling import cancel_upstream
 from recgate.decisions import Decision, Effect
 from recgate.door import Door
 from recgate.errors import RecgateError, RecordingFailed, RemoteProtocolError
 from recgate.lane import Drain, Durable, Step, Undecided, lane
+from recgate.policy.braking import Crossing
 from recgate.sansio.asks import NEED_DATA, PAUSED, Ask, Denied, Event, NeedData, Paused, PeerClosed
 from recgate.sansio.frames import CLIENT, UPSTREAM, Frame, Side
-from recgate.sansio.relay import Relay
+from recgate.sansio.relay import Braking, Relay
 from recgate.session import Session
 from recgate.switchboard import Switchboard
 from recgate.telling import code_of, for_client
@@ -192,7 +194,10 @@ class Pump:
         session, request = self.session, frame.request
         assert session is not None
         assert request is not None
-        decision = session.decide(request)
+        if frame.side is UPSTREAM:
+            decision = session.judge(_crossing(session))
+        else:
+            decision = session.decide(request)
         return None if decision.effect is Effect.ALLOW else decision
 
     def _forward(self, session: Session, batch: list[Frame]) -> None:
@@ -256,10 +261,12 @@ class Pump:
         session, request = self.session, frame.request
         assert session is not None
         assert request is not None
+        answer = frame.side is UPSTREAM  # and not a request: what waits is the rest of what answers one
+        crossing = _crossing(session) if answer else None
         if decision.effect is Effect.HOLD:
             told = await self._notice(session, decision.reason)
             with self.beside(session, "" if told else decision.reason):
-                decision = await session.held(request, decision)
+                decision = await session.held(request, decision, crossing)
         else:
             session.note_decision(request, decision)
         frames = [frame] if decision.effect is Effect.ALLOW else list(self.relay.refuse(frame, decision))
@@ -269,6 +276,16 @@ class Pump:
         await session.recorder.durable()
         self._forward(session, frames)
         await self.settle()
+        if answer and decision.effect is not Effect.ALLOW:
+            assert self._nursery is not None
+            self._nursery.start_soon(self._cancel, session)
+
+    async def _cancel(self, session: Session) -> None:
+        """Have the target stop what it was answering. Until that is over, its answer's end is kept back."""
+        await cancel_upstream(self.door, session)
+        cast("Braking", self.relay).cancelled()
+        for event in self.paused.values():
+            event.set()
 
     async def _notice(self, session: Session, text: str) -> bool:
         """Tell the client something, unless it is in the middle of a message: False."""
@@ -353,3 +370,10 @@ class Pump:
                 await session.recorder.durable()
             session.sent(words.side, len(words.data))
         return words.data
+
+
+def _crossing(session: Session) -> Crossing:
+    """Give what the relay's last frame of the target's is about to cross."""
+    assert session.brake is not None
+    assert session.brake.crossing is not None
+    return session.brake.crossing

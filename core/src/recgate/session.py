@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Protocol
 import cbor2
 import trio
 
-from recgate.decisions import Alert, Decision, Effect
+from recgate.decisions import Alert, Decision, Effect, stricter
 from recgate.dispatch import allow_all, deny_overrides
 from recgate.errors import LocalProtocolError
 from recgate.metrics import DECISIONS
 from recgate.model import ConnectionInfo, Credential, Principal, TargetInfo
-from recgate.policy.effects import REASON, SESSION_TIME
+from recgate.policy.braking import DISTINCT, NEVER, Brake, Crossing, counters_of, crossed
+from recgate.policy.demands import Met, unmet
+from recgate.policy.effects import MAX_ROWS
 from recgate.policy.narrowing import ORDINARY, narrowed, unjudged
 from recgate.providers import PolicyRequest
 from recgate.sansio.asks import Denied
@@ -73,8 +75,10 @@ class Session:
         "_decide",
         "_finished",
         "_holds",
+        "_left",
         "_policies",
         "approver",
+        "brake",
         "connection",
         "credential",
         "denied",
@@ -88,6 +92,7 @@ class Session:
         "known",
         "lasts",
         "masking",
+        "met",
         "notice",
         "principal",
         "reason",
@@ -121,9 +126,7 @@ class Session:
         self.credential = Credential()
         self.relay: Relay | None = None  # None for drivers
         self.stages: Callable[[Frame], Frame] | None = None
-        self.masking: Masking | None = (
-            None  # what its protocol must ask before anything of the target goes on
-        )
+        self.masking: Masking | None = None  # asked before anything of the target goes on
         self.waits: bool = recorder.waits
         self.known: KnownOfTarget | None = None  # what its relay may learn of the target besides
         self.wire = Counters()
@@ -131,12 +134,12 @@ class Session:
         self.requests = 0
         self.files = 0  # requests of that kind; rows, bytes and time are counted elsewhere
         self.reason = ""  # why the client says that it is here
-        self.lasts: float | None = (
-            None  # seconds from `started` after which it ends; the shortest demand counts
-        )
+        self.lasts: float | None = None  # seconds from `started` after which it ends, as demanded
         self.approver: Approver | None = None  # who is asked about holds, where a plugin brings approvals
         self.emit: Callable[..., None] = _nobody  # the audit trail
         self.denied_requests = 0
+        self.brake: Brake | None = None  # counts what goes to the client; its protocol stops where it says
+        self.met = Met()
         self.ending = trio.Event()
         self.denied: Denied | None = None
         self.notice: Callable[[str], None] | None = None  # how the client is told something while it waits
@@ -145,6 +148,7 @@ class Session:
         self._holds: set[trio.CancelScope] = set()
         self._decide = decide
         self._policies: Sequence[Policy] | None = None
+        self._left: Sequence[Policy] = ()  # of the policies, what concerns this session
         # The kinds of requests that nobody judges: asking can be left out. Forwarding looks at every request anew.
         self.free: frozenset[str] = ORDINARY if decide is allow_all else frozenset()
         self._callbacks: list[Callable[[], None]] = []
@@ -221,17 +225,72 @@ class Session:
                 f"{request.kind} is not allowed on {self.target.name}", rule=f"target {self.target.name}"
             )
         else:
+            brake = self.brake
+            if brake is not None:
+                brake.asked(request)
+                brake.judged = brake.now
             decision = self._decide(PolicyRequest(request, self.principal, self.target, self))
             if decision.alerts:
                 self._alert(request, decision.alerts)
-            if decision.obligations:
-                decision = self._bound_by(decision)
+            if decision.effect is Effect.ALLOW and (decision.obligations or brake is not None):
+                decision = self._let_through(request, decision)
         return decision
+
+    def judge(self, crossing: Crossing) -> Decision:
+        """Judge a request anew whose answer is about to cross a line, by the rules that this makes match."""
+        brake, decided = self.brake, crossing.decided
+        assert brake is not None
+        if decided.rows + crossing.rows > decided.max_rows:
+            return _too_many(decided.max_rows, decided.rule)
+        request = PolicyRequest(decided.request, self.principal, self.target, self)
+        brake.view = crossing.at
+        try:
+            decision = crossed(self._left, request, decided.seen)
+        finally:
+            brake.view = None
+        if decision.alerts:
+            self._alert(decided.request, decision.alerts)
+        return self._demanded_of(crossing, decision) if decision.effect is Effect.ALLOW else decision
+
+    def _demanded_of(self, crossing: Crossing, decision: Decision) -> Decision:
+        """Meet what an allow demands that comes in the middle of an answer."""
+        decided, demands = crossing.decided, decision.obligations
+        if not demands:
+            return decision
+        if why := unmet(self, decided.request, demands, decision.rule):
+            return Decision.deny(why, rule=decision.rule or "obligations")
+        limit = demands.get(MAX_ROWS)
+        if isinstance(limit, int) and limit < decided.max_rows:
+            decided.max_rows, decided.rule = limit, decision.rule
+            if decided.rows + crossing.rows > limit:
+                return _too_many(limit, decision.rule)
+        return replace(decision, obligations={})
 
     def narrow(self, policies: Sequence[Policy]) -> None:
         """Go by what is left of policies for this session from now on. Raises what a policy raises."""
-        left = narrowed(policies, self)
+        left, opening = narrowed(policies, self), self._policies is None
         self._policies, self._decide, self.free = policies, deny_overrides(left), unjudged(left)
+        self._left = left
+        self._count_for(counters_of(left), opening=opening)
+
+    def _count_for(self, counters: Mapping[str, Sequence[int]], *, opening: bool) -> None:
+        """Count what rules go by from now on. What was not counted from the opening cannot be had any more."""
+        brake = self.brake
+        if not opening and (brake is None or counters.keys() - brake.values.keys()) and counters:
+            self.end(Denied("other rules hold for you now: connect again", "access", self.id))
+        elif counters or (brake is not None and brake.max_rows < NEVER):
+            if brake is None:
+                brake = self.brake = Brake(immediate=not self.waits)
+            brake.values = counters if opening else {**dict.fromkeys(brake.values, ()), **counters}
+        elif opening:
+            self.brake = None
+        if counters.keys() & DISTINCT:
+            self.free -= {"sql", "shell"}
+
+    @property
+    def masked(self) -> frozenset[str]:
+        """The masks by whose names values are masked in this session."""
+        return self.masking.masks if self.masking is not None else frozenset()
 
     def renewed(self, principal: Principal) -> None:
         """Take what the identity source says of the principal now, which policies go by from here on."""
@@ -260,27 +319,26 @@ class Session:
                 reason=alert.reason,
             )
 
-    def _bound_by(self, decision: Decision) -> Decision:
-        """Meet what an allow demands, or refuse: an allow whose conditions nobody enforces would be a plain allow."""
-        if decision.effect is Effect.DENY:
-            return decision
-        demanded = dict(decision.obligations)
-        lasts = demanded.pop(SESSION_TIME, None)
-        if isinstance(lasts, float):
-            self.lasts = min(lasts, self.lasts or lasts)
-        if demanded.pop(REASON, None) is not None and not self.reason:
-            return Decision.deny("say why you need it when you connect", rule=decision.rule or REASON)
-        if demanded:
-            what = ", ".join(sorted(demanded))
-            return Decision.deny(f"this gateway cannot enforce {what}", rule=decision.rule or "obligations")
-        return replace(decision, obligations={})
+    def _let_through(self, request: Request, decision: Decision) -> Decision:
+        """Meet what an allow demands, or refuse; then note the request, whose answer is to be counted."""
+        demands = decision.obligations
+        if demands and (why := unmet(self, request, demands, decision.rule)):
+            return Decision.deny(why, rule=decision.rule or "obligations")
+        if self.brake is not None and request.kind != "session":
+            limit = demands.get(MAX_ROWS)
+            limited = limit if isinstance(limit, int) else None
+            self.brake.let_through(request, limited, decision.rule, self.brake.judged)
+        return replace(decision, obligations={}) if demands else decision
 
     def _opened_by_operator(self, request: Request) -> bool:
         allows = getattr(self.target.options, "allows", None)
         return allows is not None and allows(request) is True
 
-    async def held(self, request: Request, decision: Decision) -> Decision:
-        """Wait for whoever decides on a held request. Cancelling withdraws the question; doubt is a deny."""
+    async def held(self, request: Request, decision: Decision, crossing: Crossing | None = None) -> Decision:
+        """Wait for whoever decides on a held request. Cancelling withdraws the question; doubt is a deny.
+
+        With `crossing` it is the rest of an answer that waits, and not the request.
+        """
         self.record("held", {"kind": request.kind, "rule": decision.rule, "reason": decision.reason})
         DECISIONS.labels(self.connection.protocol, "hold").inc()
         if self.notice is not None:
@@ -291,8 +349,13 @@ class Session:
             final = await self._waited(decision.wait, decision.rule)
         if final.effect is Effect.HOLD:
             final = Decision.deny("nobody decided", rule=decision.rule)
-        if final.obligations:
-            final = self._bound_by(final)
+        if final.effect is Effect.ALLOW:
+            demands = stricter(decision.obligations, final.obligations)
+            final = replace(final, rule=final.rule or decision.rule, obligations=demands)
+            if crossing is None:
+                final = self._let_through(request, final)
+            else:
+                final = self._demanded_of(crossing, final)
         self.note_decision(request, final)
         return final
 
@@ -417,6 +480,11 @@ class Session:
         await self.ending.wait()
         assert self.denied is not None
         return self.denied
+
+
+def _too_many(limit: int, rule: str) -> Decision:
+    rows = "row" if limit == 1 else "rows"
+    return Decision.deny(f"one statement may give {limit} {rows} here", rule=rule)
 
 
 def _nobody(kind: str, **facts: object) -> None:

@@ -91,7 +91,16 @@ class Switchboard:
         upstream = Wire(await pump.door.dial())
         self._deadline.deadline = trio.current_time() + UPSTREAM_LOGIN
         pump.opened(upstream)
-        return Routed(session.target, session.credential, session.id, session.masking, session.known)
+        brake = session.brake if session.brake is not None and session.brake.flowing else None
+        return Routed(
+            session.target,
+            session.credential,
+            session.id,
+            session.masking,
+            session.known,
+            brake,
+            read_only=session.met.read_only,
+        )
 
     async def _opened(self, who: LoggedIn, details: Mapping[str, str]) -> Session:
         """Open the session; where somebody must approve that, the client is told, and its leaving withdraws it."""

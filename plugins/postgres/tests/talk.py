@@ -9,6 +9,7 @@ from typing import cast
 from recgate.decisions import Decision
 from recgate.mask import Masking
 from recgate.model import ConnectionInfo, Credential, PasswordEvidence, Principal, Secret, TargetInfo
+from recgate.policy.braking import Brake, Crossing
 from recgate.sansio.asks import (
     NEED_DATA,
     PAUSED,
@@ -118,7 +119,14 @@ def fresh(auth: str = "password", **connection: object) -> PostgresRelay:
     return PostgresRelay(PostgresListener.model_validate(listener), info, fixed)
 
 
-def answer(question: Ask, info: TargetInfo | None = None, masking: Masking | None = None) -> Reply:
+def answer(
+    question: Ask,
+    info: TargetInfo | None = None,
+    masking: Masking | None = None,
+    brake: Brake | None = None,
+    *,
+    read_only: bool = False,
+) -> Reply:
     """Answer as the core does when everything is allowed."""
     if isinstance(question, Login):
         assert isinstance(question.evidence, PasswordEvidence)
@@ -126,7 +134,14 @@ def answer(question: Ask, info: TargetInfo | None = None, masking: Masking | Non
     if isinstance(question, StartTls):
         return TlsDone(question.alpn[0] if question.alpn else "")
     assert isinstance(question, Route)
-    return Routed(info or target(), Credential("app", Secret("secret")), SESSION, masking)
+    return Routed(
+        info or target(),
+        Credential("app", Secret("secret")),
+        SESSION,
+        masking,
+        brake=brake,
+        read_only=read_only,
+    )
 
 
 def asked(relay: PostgresRelay) -> Ask:
@@ -144,9 +159,14 @@ class Talk:
         relay: PostgresRelay | None = None,
         info: TargetInfo | None = None,
         masking: Masking | None = None,
+        brake: Brake | None = None,
         **parameters: str,
     ) -> None:
         self.relay = relay or fresh()
+        self.brake = brake
+        self.judge: Callable[[Crossing], Decision | None] = lambda crossing: (
+            None
+        )  # what is about to be crossed
         self.refuse: Callable[[str], Decision | None] = lambda text: None
         self.out: dict[Side, bytes] = {CLIENT: b"", UPSTREAM: b""}
         self.requests: list[str] = []
@@ -156,7 +176,7 @@ class Talk:
         relay_ = self.relay
         relay_.receive_data(CLIENT, startup(0, **({"user": "prod-db"} | parameters)) + password())
         while isinstance(event := relay_.next_event(CLIENT), Login | Route):
-            relay_.answer(event, answer(event, info, masking))
+            relay_.answer(event, answer(event, info, masking, brake))
         self.server(AUTH_OK + KEY + READY)
         self.take()
 
@@ -187,13 +207,21 @@ class Talk:
                 continue
             frame = cast("Frame", event)
             instead = [frame]
-            if frame.request is not None:
+            if frame.side is UPSTREAM and frame.request is not None:
+                assert self.brake is not None
+                assert self.brake.crossing is not None
+                decision = self.judge(self.brake.crossing)
+                if decision is not None:
+                    instead = list(self.relay.refuse(frame, decision))
+            elif frame.request is not None:
                 self.requests.append(frame.request.text)
                 self.details.append(dict(frame.request.details))
                 self.asked.append(self.kinds(frame))
                 decision = self.refuse(frame.request.text)
                 if decision is not None:
                     instead = list(self.relay.refuse(frame, decision))
+                elif self.brake is not None:
+                    self.brake.let_through(frame.request, None, "", self.brake.now)
             for each in instead:
                 self.relay.send(each)
             frames += instead

@@ -343,7 +343,7 @@ def test_a_row_that_is_too_long_to_be_held_ends_the_result():
     size = MAX_LOOKED + 100
     head = b"D" + struct.pack("!IHI", size, 1, size - 10)
     talk.server(head + b"x" * 1000)
-    backend = talk.relay._backend
+    backend = talk.relay._masked
     assert len(backend._buffer) == 0  # pyright: ignore[reportOptionalMemberAccess]
     left = size + 1 - len(head) - 1000
     while left:

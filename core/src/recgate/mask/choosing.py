@@ -31,13 +31,24 @@ class Selected:
     clock: Callable[[], float]
 
 
-def selected(of: Selected, target: TargetInfo, principal: Principal) -> Masking | None:
+def selected(
+    of: Selected, target: TargetInfo, principal: Principal, demanded: frozenset[str] = frozenset()
+) -> Masking | None:
     """Give the masks of a session of `principal` at `target`, or None where none applies.
 
+    `demanded` are names of masks that a rule demands, wherever they would apply by themselves, and to whom.
+
     Raises:
-        AccessDenied: a mask applies that no plugin can carry out.
+        AccessDenied: a mask applies that no plugin can carry out, or one is demanded that there is not.
     """
-    chosen = [mask for mask in of.masks if mask.covers(target) and not mask.spares(principal)]
+    if missing := demanded - {mask.name for mask in of.masks}:
+        name = min(missing)
+        raise AccessDenied(f"a rule demands the mask {name}, and `masks:` has none of that name", rule=name)
+    chosen = [
+        mask
+        for mask in of.masks
+        if mask.name in demanded or (mask.covers(target) and not mask.spares(principal))
+    ]
     if not chosen:
         return None
     replacers = {mask.name: _replacer(of, mask) for mask in chosen}

@@ -52,7 +52,7 @@ class Hit:
 class Masking:
     """The masks of one session, in configured order."""
 
-    __slots__ = ("_clock", "_hinting", "_maskers", "_names", "ascii", "columns", "looks", "nulls")
+    __slots__ = ("_clock", "_hinting", "_maskers", "_names", "ascii", "columns", "looks", "masks", "nulls")
 
     def __init__(
         self, masks: Sequence[Mask], clock: Callable[[], float], columns: Sequence[ColumnMask] = ()
@@ -60,6 +60,7 @@ class Masking:
         """`clock` gives seconds, for telling that a masker took too long; `columns` are the masks by origin."""
         self.columns = tuple(columns)
         self._clock = clock
+        self.masks = frozenset(each.name for each in (*masks, *columns))
         self._maskers = [(mask, masker) for mask in masks for masker in mask.maskers]
         self.looks = bool(self._maskers)  # whether anything is found by what it looks like
         self._hinting = [masker for _, masker in self._maskers if isinstance(masker, Hinting)]

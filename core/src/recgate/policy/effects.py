@@ -12,19 +12,30 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_va
 
 from recgate.config.values import Duration, Settings
 
-__all__ = ["REASON", "RULE_NAME", "SESSION_TIME", "Demands", "Hold", "Then"]
+__all__ = [
+    "MASKS",
+    "MAX_ROWS",
+    "READ_ONLY",
+    "REASON",
+    "RULE_NAME",
+    "SESSION_TIME",
+    "Demands",
+    "Hold",
+    "Then",
+]
 
 SESSION_TIME: Final = "session_time"
 REASON: Final = "reason"
+MAX_ROWS: Final = "max_rows"
+READ_ONLY: Final = "read_only"
+MASKS: Final = "masks"
 
 # A rule's name stands in refusals, audit events and search terms.
 RULE_NAME: Final = r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,62}\z"
 MAX_APPROVERS: Final = 100
 MAX_HOLD: Final = 86_400.0  # seconds: a connection that waits for longer is an access request
 MAX_NAME: Final = 200  # characters of a user or group
-
-# What an allow may demand some day, and does not yet: named, so that the refusal is not "no such key".
-_LATER: Final = ("read_only", "max_rows", "mask")
+MAX_MASKS: Final = 100
 
 
 def _approver(text: str) -> str:
@@ -56,21 +67,36 @@ class Hold(Settings):
 
 
 class Demands(Settings):
-    """`allow:` with what it demands. `session_time` counts from the session's opening."""
+    """`allow:` with what it demands. `session_time` counts from the session's opening.
+
+    What a protocol cannot meet refuses what was to be allowed: an allow whose conditions nobody enforces would be a
+    plain allow.
+    """
 
     session_time: Annotated[Duration, Field(gt=0)] | None = None
     reason: Literal["required"] | None = None
+    max_rows: int | None = Field(
+        default=None,
+        ge=0,
+        le=2**53,
+        description="rows that one statement may give; an error comes behind them",
+    )
+    read_only: Literal[True] | None = Field(
+        default=None,
+        description="the target itself refuses to write, and nothing that would let it is passed on",
+    )
+    masks: tuple[Annotated[str, Field(pattern=RULE_NAME)], ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_MASKS,
+        description="names of `masks:` that apply besides those of the target, whoever it is",
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _enforced(cls, value: object) -> object:
-        if isinstance(value, dict):
-            value = cast("dict[str, object]", value)
-            for key in _LATER:
-                if key in value:
-                    raise ValueError(f"this build does not enforce `{key}`. Remove it until it does")
-            if not value:
-                raise ValueError("demands nothing. Write `then: allow`, or say what it demands")
+        if value == {}:
+            raise ValueError("demands nothing. Write `then: allow`, or say what it demands")
         return value
 
     def obligations(self) -> dict[str, object]:

@@ -9,9 +9,10 @@ from typing import cast
 from recgate.decisions import Decision, Effect
 from recgate.model import ConnectionInfo, Principal, TargetInfo
 from recgate.policy.acts import ACTS, Act
+from recgate.policy.braking import Brake
 from recgate.providers import PolicyRequest, ProtocolProvider
 from recgate.recording.frames import RecordedFrame
-from recgate.sansio.frames import Request
+from recgate.sansio.frames import UPSTREAM, Request
 from recgate.session import Counters, Session
 from recgate.transcript.entries import Entry
 from recgate.transcript.reading import read_entries
@@ -39,7 +40,7 @@ class Match:
 class PastSession(Session):
     """A session that is over, as policies saw it at the moment that is looked at. Forwards and records nothing."""
 
-    __slots__ = ("clock",)
+    __slots__ = ("clock", "counting")
 
     def __init__(self, opened: Mapping[str, object]) -> None:  # pyright: ignore[reportMissingSuperCall] - nothing live
         address = _text(opened, "address")
@@ -77,6 +78,12 @@ class PastSession(Session):
         self.requests = self.denied_requests = self.files = 0
         self.wire = Counters()
         self.approver = None
+        self.counting = Brake()
+        self.brake = self.counting
+
+    def count(self, rows: int) -> None:
+        """Count rows that were given, and take the bytes from the wire."""
+        self.counting.passed(rows, self.wire.data[UPSTREAM] - self.counting.bytes)
 
     def now(self) -> float:
         """The moment that is looked at."""
@@ -99,6 +106,8 @@ def replay(
         request = _request(entry, provider)
         if request is not None:
             yield from _asked(session, entry, request, decide)
+            rows = entry.body.get("rows")
+            session.count(rows if isinstance(rows, int) else 0)
 
 
 def _counted(session: PastSession, frames: Iterable[RecordedFrame]) -> Iterator[RecordedFrame]:
@@ -133,6 +142,8 @@ def _asked(
 ) -> Iterator[Match]:
     session.requests += 1
     session.files += request.kind == "file"
+    session.count(0)
+    session.counting.asked(request)
     session.clock = session.started + entry.t / 1e6
     decision = decide(PolicyRequest(request, session.principal, session.target, session))
     said = [("alert", alert.rule, alert.reason) for alert in decision.alerts]

@@ -16,6 +16,7 @@ from recgate.sansio.frames import Frame, Side
 
 if TYPE_CHECKING:
     from recgate.mask.masking import Masking
+    from recgate.policy.braking import Brake
     from recgate.sansio.surveys import Findings
 
 __all__ = [
@@ -154,7 +155,8 @@ class Routed:
     """The answer to `Route`: the target, its options, and the leased credential to log in with.
 
     With `masking` nothing of the target's goes to the client that it has not been asked about. With `findings` the
-    relay may ask by `Survey` what the target holds.
+    relay may ask by `Survey` what the target holds. With `brake` what goes to the client is counted, and stops where
+    the brake says. `read_only` says that the target must not be written to.
     """
 
     target: TargetInfo
@@ -162,6 +164,8 @@ class Routed:
     session_id: str
     masking: Masking | None = None
     findings: Findings | None = None
+    brake: Brake | None = None
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

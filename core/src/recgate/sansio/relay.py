@@ -9,7 +9,7 @@ from recgate.decisions import Decision
 from recgate.sansio.asks import Ask, Denied, Event, NeedData, Paused, Reply
 from recgate.sansio.frames import Frame, Side
 
-__all__ = ["Cancellable", "Relay"]
+__all__ = ["Braking", "Cancellable", "Relay"]
 
 
 class Relay(Protocol):
@@ -82,4 +82,16 @@ class Cancellable(Protocol):
         gives, and ends at `PeerClosed`, at `RemoteProtocolError`, or at its own deadline. No frame
         comes of it, and nothing is recorded.
         """
+        ...
+
+
+class Braking(Protocol):
+    """What a relay offers besides when it stops in the middle of an answer, where the session has a `brake`.
+
+    It then gives out a frame of the target's with the request that is being answered, right where the brake says that
+    this must be judged; `refuse` of that frame ends the answer with an error, and what still comes of it goes nowhere.
+    """
+
+    def cancelled(self) -> None:
+        """The cancel that followed such a refusal is over, whether or not the target heard of it."""
         ...

@@ -380,9 +380,5 @@ def _path(node: Node) -> str:
 
 
 _OTHERS: Final = {
-    ("session", "rows"): (
-        "Rows are not counted by this build: use session.bytes_out, or `!request.has_limit`, until they are."
-    ),
-    ("session", "statements"): "Did you mean `session.requests`?",
     ("principal", "group"): 'Did you mean `"x" in principal.groups`?',
 }

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from recgate.decisions import ALLOW, Alert, Decision, Effect
+from recgate.decisions import ALLOW, Alert, Decision, Effect, stricter
 from recgate.policy import Act, acts_of
+from recgate.policy.braking import FLOWING, Counted
+from recgate.policy.effects import MAX_ROWS
 from recgate.policy.holding import Question, waiting, words
 from recgate.providers import PolicyRequest
 from recgate_policy_cel.evaluation import Program, name_of
@@ -15,7 +17,7 @@ from recgate_policy_cel.folding import fold, upper
 from recgate_policy_cel.model import Field, Nature
 from recgate_policy_cel.rules import CelRule
 from recgate_policy_cel.tree import FALSE, Condition, Constant, Ref, Threshold, reads, walk
-from recgate_policy_cel.values import act_value, detail, exceeds
+from recgate_policy_cel.values import act_value, counted, detail, exceeds
 
 __all__ = [
     "MAX_ACTS",
@@ -101,6 +103,14 @@ class Refusing:
         """Refuse."""
         return self._decision
 
+    def crossed(self, request: PolicyRequest, kind: str, before: Counted) -> Decision:
+        """Refuse."""
+        return self._decision
+
+    def counters(self) -> dict[str, tuple[int, ...]]:
+        """Go by none."""
+        return {}
+
 
 class _Test:
     """A condition ready to run: a constant, or a program."""
@@ -117,6 +127,9 @@ class _Test:
         return self._program(values)
 
 
+_Tested = tuple[CelRule, _Test, _Test | None]
+
+
 @dataclass(frozen=True, slots=True)
 class _Outcome:
     """What is said of every request that looks the same."""
@@ -130,7 +143,7 @@ class KindRules:
 
     def __init__(self, rules: Sequence[Remaining], memory: Memory) -> None:
         self._memory = memory
-        self._tests = [
+        self._tests: list[_Tested] = [
             (each.rule, _Test(each.condition), None if each.opaque is None else _Test(each.opaque))
             for each in rules
         ]
@@ -150,6 +163,12 @@ class KindRules:
             node for condition in conditions for node in walk(condition) if isinstance(node, Threshold)
         }
         self._thresholds = [(name_of(each), each) for each in sorted(thresholds, key=name_of)]
+        self._counters = counted(thresholds)
+        if any(MAX_ROWS in each.rule.then.obligations for each in rules):
+            self._counters[MAX_ROWS] = ()
+        self._flowing = [
+            test for test, each in zip(self._tests, rules, strict=True) if any(map(_flows, each.all))
+        ]
         self._text = any(field.name == "text" for field in said)
         self._remembered: dict[tuple[object, ...], _Outcome] = {}
 
@@ -169,12 +188,47 @@ class KindRules:
             return outcome.decision
         return replace(outcome.decision, wait=waiting(request, outcome.questions))
 
+    def counters(self) -> dict[str, tuple[int, ...]]:
+        """Give the counters that these rules go by, and the values at which they may turn."""
+        return self._counters
+
+    def crossed(self, request: PolicyRequest, kind: str, before: Counted) -> Decision:
+        """Judge by the rules alone that match now and did not when what flows had been counted to `before`."""
+        brake, asked = request.session.brake, request.request
+        if not self._flowing or brake is None:
+            return ALLOW
+        acts = of_kind(tuple(acts_of(asked)) if self._acts else (), asked.kind, kind)
+        said = [detail(field, asked) for _, field in self._said]
+        now = [exceeds(threshold, request) for _, threshold in self._thresholds]
+        view, brake.view = brake.view, before
+        try:
+            then = [exceeds(threshold, request) for _, threshold in self._thresholds]
+        finally:
+            brake.view = view
+        matched = self._matching(self._flowing, acts, said, now)
+        earlier = self._matching(self._flowing, acts, said, then)
+        if isinstance(matched, Decision):
+            return matched
+        if isinstance(earlier, Decision):
+            return earlier
+        outcome = _outcome([rule for rule in matched if rule not in earlier])
+        if not outcome.questions:
+            return outcome.decision
+        return replace(outcome.decision, wait=waiting(request, outcome.questions))
+
     def _judge(self, acts: Sequence[Act], said: Sequence[object], now: Sequence[bool]) -> _Outcome:
+        matched = self._matching(self._tests, acts, said, now)
+        return _Outcome(matched) if isinstance(matched, Decision) else _outcome(matched)
+
+    def _matching(
+        self, tests: Sequence[_Tested], acts: Sequence[Act], said: Sequence[object], now: Sequence[bool]
+    ) -> list[CelRule] | Decision:
+        """Give the rules that match, or the deny of one that cannot be judged."""
         values = {name: value for (name, _), value in zip(self._said, said, strict=True)}
         values |= {name: value for (name, _), value in zip(self._thresholds, now, strict=True)}
         matched: list[CelRule] = []
         size = self._too_much(acts, values)
-        for rule, test, opaque in self._tests:
+        for rule, test, opaque in tests:
             try:
                 if size:
                     raise OverflowError(size)
@@ -182,8 +236,8 @@ class KindRules:
                     matched.append(rule)
             except Exception as exc:  # noqa: BLE001 - a rule that cannot be judged denies, whatever it raised (law 3)
                 why = size or f"it could not be judged ({type(exc).__name__})"
-                return _Outcome(Decision.deny(f"refused, since {why}", rule=rule.name))
-        return _outcome(matched)
+                return Decision.deny(f"refused, since {why}", rule=rule.name)
+        return matched
 
     def _too_much(self, acts: Sequence[Act], values: Mapping[str, object]) -> str:
         """Say what of a request is more than rules look at, or nothing."""
@@ -211,6 +265,11 @@ class KindRules:
         return False
 
 
+def _flows(condition: Condition) -> bool:
+    thresholds = (node for node in walk(condition) if isinstance(node, Threshold))
+    return any(name in FLOWING for name in counted(thresholds))
+
+
 def _sorted(fields: set[Field]) -> list[Field]:
     return sorted(fields, key=lambda field: field.path)
 
@@ -231,7 +290,7 @@ def _outcome(matched: Sequence[CelRule]) -> _Outcome:
     demanding = ""
     for rule in matched:
         if demands := rule.then.obligations:
-            obligations, demanding = _stricter(obligations, demands), demanding or rule.name
+            obligations, demanding = stricter(obligations, demands), demanding or rule.name
     questions = tuple(Question(rule.name, rule.then.hold, rule.message) for rule in matched if rule.then.hold)
     if questions:
         decision = Decision(Effect.HOLD, questions[0].rule, words(questions), obligations, alerts=alerts)
@@ -239,12 +298,3 @@ def _outcome(matched: Sequence[CelRule]) -> _Outcome:
     if not obligations and not alerts:
         return _Outcome(ALLOW)
     return _Outcome(Decision(Effect.ALLOW, demanding, "", obligations, alerts=alerts))
-
-
-def _stricter(one: Mapping[str, object], other: Mapping[str, object]) -> dict[str, object]:
-    """Join what two allows demand: of two times the shorter."""
-    joined = {**one, **other}
-    for name in one.keys() & other.keys():
-        if isinstance(a := one[name], float) and isinstance(b := other[name], float):
-            joined[name] = min(a, b)
-    return joined

@@ -69,8 +69,8 @@ def _request(name: str, type: str, nature: Nature, meaning: str) -> Field:  # no
     return Field("request", name, type, nature, meaning)
 
 
-def _counter(name: str, meaning: str) -> Field:
-    return Field("session", name, INT, Nature.COUNTER, meaning)
+def _counter(name: str, meaning: str, root: str = "session") -> Field:
+    return Field(root, name, INT, Nature.COUNTER, meaning)
 
 
 _ALL: Final = (
@@ -82,6 +82,10 @@ _ALL: Final = (
     _static("principal", "source", STRING, "the identity source that proved it"),
     _static("principal", "acr", STRING, "the authentication context (OpenID Connect Core §2), or empty"),
     _static("principal", "amr", STRINGS, "the authentication methods (RFC 8176), or none"),
+    _counter("rows_today", "rows of all counted sessions of the principal today", "principal"),
+    _counter("bytes_today", "likewise bytes", "principal"),
+    _counter("statements_today", "likewise different statements", "principal"),
+    _counter("files_today", "likewise files", "principal"),
     _static("target", "name", STRING, "the target's name"),
     _static("target", "protocol", STRING, "`postgres`, `ssh`, …"),
     _static("target", "host", STRING, "the host in `address:`"),
@@ -93,8 +97,11 @@ _ALL: Final = (
     _counter("requests", "requests of this session, this one included, the one at the door too"),
     _counter("denied", "requests of this session that were denied so far"),
     _counter("files", "requests of kind `file` of this session, this one included"),
+    _counter("statements", "different statements and commands of this session, this one included"),
+    _counter("rows", "rows that the target gave to the client: checked as they flow"),
+    _counter("bytes", "bytes that the target gave to the client: checked as they flow"),
     _counter("bytes_in", "bytes that the client's frames brought to the target so far"),
-    _counter("bytes_out", "bytes that the target's frames brought to the client so far"),
+    _counter("bytes_out", "the same as `session.bytes`"),
     _counter("seconds", "whole seconds since the session opened"),
     _counter("hour", "hour of the day, 0 to 23, in the gateway's time zone"),
     _counter("weekday", "day of the week, 1 (Monday) to 7 (Sunday), in the gateway's time zone"),

@@ -10,6 +10,8 @@ from recgate.decisions import ALLOW, Decision
 from recgate.dispatch import deny_overrides
 from recgate.model import TargetInfo
 from recgate.policy import acts_of
+from recgate.policy.braking import Counted
+from recgate.policy.effects import MAX_ROWS
 from recgate.policy.examining import Finding
 from recgate.providers import PolicyRequest
 from recgate.session import Session
@@ -20,7 +22,7 @@ from recgate_policy_cel.judging import KindRules, Memory, Refusing, Remaining, r
 from recgate_policy_cel.model import FIELDS, KINDS
 from recgate_policy_cel.rules import CelRule
 from recgate_policy_cel.tree import Condition, HasLabel, Label, Ref, Threshold, walk
-from recgate_policy_cel.values import fixed
+from recgate_policy_cel.values import counted, fixed
 
 __all__ = ["CelPolicy", "SessionRules"]
 
@@ -60,6 +62,21 @@ class CelPolicy:
         """Give what is left of the rules in a session that is open, or None if nothing is."""
         settled = self._for(session)
         return SessionRules(settled) if settled.concerns() else None
+
+    def counters(self) -> Mapping[str, Sequence[int]]:
+        """Give every counter of every rule: `narrowed` gives fewer."""
+        found: dict[str, Sequence[int]] = dict(
+            counted(each for each in self._leaves if isinstance(each, Threshold))
+        )
+        return (
+            {**found, MAX_ROWS: ()}
+            if any(MAX_ROWS in rule.then.obligations for rule, _ in self._rules)
+            else found
+        )
+
+    def crossed(self, request: PolicyRequest, before: Counted) -> Decision:
+        """Judge what a session that was not narrowed crosses."""
+        return self._for(request.session).crossed(request, before)
 
     def findings(self, targets: Sequence[TargetInfo]) -> Sequence[Finding]:
         """Say what is odd about the rules, for `recgate policy check`."""
@@ -115,6 +132,23 @@ class _Settled:
         """Whether any rule is left for requests of a kind, or for acts of another that they may bring with them."""
         return self.of(kind) is not None or (kind != CARRIED and self.of(CARRIED) is not None)
 
+    def counters(self) -> Mapping[str, Sequence[int]]:
+        """Give the counters that are gone by while a session is open."""
+        found: dict[str, set[int]] = {}
+        for kind in (*KINDS, ""):
+            rules = self.of(kind) if kind != "session" else None
+            for name, values in rules.counters().items() if rules is not None else ():
+                found.setdefault(name, set()).update(values)
+        return {name: sorted(values) for name, values in found.items()}
+
+    def crossed(self, request: PolicyRequest, before: Counted) -> Decision:
+        """Judge a crossing, as `decide` judges a request."""
+        kind = request.request.kind
+        kinds = {kind}
+        if any(act.kind == CARRIED for act in acts_of(request.request)):
+            kinds.add(CARRIED)
+        return deny_overrides([_Crossing(self.of(each), each, before) for each in sorted(kinds)])(request)
+
     def decide(self, request: PolicyRequest) -> Decision:
         """Judge a request, every act by the rules of its kind."""
         kind = request.request.kind
@@ -137,6 +171,18 @@ class _Judge:
         return ALLOW if self._rules is None else self._rules.decide(request, self._kind)
 
 
+class _Crossing:
+    """The rules of one kind as a policy on what a request's answer crosses."""
+
+    name = "policies"
+
+    def __init__(self, rules: KindRules | Refusing | None, kind: str, before: Counted) -> None:
+        self._rules, self._kind, self._before = rules, kind, before
+
+    def decide(self, request: PolicyRequest) -> Decision:
+        return ALLOW if self._rules is None else self._rules.crossed(request, self._kind, self._before)
+
+
 class SessionRules:
     """The policy of one open session."""
 
@@ -145,6 +191,8 @@ class SessionRules:
     def __init__(self, settled: _Settled) -> None:
         self._settled = settled
         self.decide = settled.decide
+        self.counters = settled.counters
+        self.crossed = settled.crossed
 
     def judges(self, kind: str) -> bool:
         """Whether any rule is left for requests of a kind."""

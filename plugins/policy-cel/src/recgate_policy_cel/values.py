@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Final, cast
 
 from recgate.policy import Act
@@ -14,7 +15,7 @@ from recgate_policy_cel.evaluation import name_of
 from recgate_policy_cel.model import ZERO, Field, Nature
 from recgate_policy_cel.tree import HasLabel, Label, Ref, Threshold
 
-__all__ = ["act_value", "detail", "exceeds", "fixed"]
+__all__ = ["act_value", "counted", "detail", "exceeds", "fixed"]
 
 
 def fixed(leaves: Iterable[Ref | Label | HasLabel | Threshold], session: Session) -> dict[str, object]:
@@ -73,6 +74,19 @@ def detail(field: Field, request: Request) -> object:
     return value if type(value) is _TYPES[field.type] else ZERO[field.type]
 
 
+def counted(thresholds: Iterable[Threshold]) -> dict[str, tuple[int, ...]]:
+    """Give the counters that brakes keep, and the values at which some of these comparisons may turn."""
+    found: dict[str, set[int]] = {}
+    for each in thresholds:
+        name = _KEPT.get(each.field.name)
+        if name is not None:
+            numbers = each.value if isinstance(each.value, tuple) else (each.value,)
+            turns = found.setdefault(name, set())
+            turns.update(n for n in numbers if each.op in ("<", ">=", "==", "!=", "in"))
+            turns.update(n + 1 for n in numbers if each.op in (">", "<=", "==", "!=", "in"))
+    return {name: tuple(sorted(turns)) for name, turns in found.items()}
+
+
 def exceeds(threshold: Threshold, request: PolicyRequest) -> bool:
     """Judge a counter as it is now."""
     value = _COUNTERS[threshold.field.name](request.session)
@@ -85,6 +99,16 @@ def exceeds(threshold: Threshold, request: PolicyRequest) -> bool:
             raise TypeError(threshold.op)
 
 
+# What brakes call a counter that rules name. Others are at hand whenever a request comes.
+_KEPT: Final[Mapping[str, str]] = {
+    "bytes_out": "bytes",
+    **{
+        name: name
+        for name in (
+            "rows", "bytes", "statements", "rows_today", "bytes_today", "statements_today", "files_today",
+        )
+    },
+}  # fmt: skip
 _COMPARE: Final[Mapping[str, Callable[[int, int], bool]]] = {
     "<": lambda a, b: a < b,
     "<=": lambda a, b: a <= b,
@@ -93,12 +117,27 @@ _COMPARE: Final[Mapping[str, Callable[[int, int], bool]]] = {
     "==": lambda a, b: a == b,
     "!=": lambda a, b: a != b,
 }
+
+
+def _braked(session: Session, name: str) -> int:
+    return session.brake.count(name) if session.brake is not None else 0
+
+
+def _given(session: Session) -> int:
+    return session.brake.count("bytes") if session.brake is not None else session.wire.data[1]
+
+
 _COUNTERS: Final[Mapping[str, Callable[[Session], int]]] = {
     "requests": lambda session: session.requests,
     "denied": lambda session: session.denied_requests,
     "files": lambda session: session.files,
     "bytes_in": lambda session: session.wire.data[0],
-    "bytes_out": lambda session: session.wire.data[1],
+    "bytes": _given,
+    "bytes_out": _given,
+    **{
+        name: partial(_braked, name=name)
+        for name in ("rows", "statements", "rows_today", "bytes_today", "statements_today", "files_today")
+    },
     "seconds": lambda session: int(session.now() - session.started),
     "hour": lambda session: time.localtime(session.now()).tm_hour,
     "weekday": lambda session: time.localtime(session.now()).tm_wday + 1,

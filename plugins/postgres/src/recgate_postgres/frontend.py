@@ -127,6 +127,11 @@ class Frontend:
                 buffer = self._buffer = bytearray(buffer)
             buffer += data
 
+    @property
+    def inside(self) -> bool:
+        """Whether part of a message has been given out, and its rest must be next."""
+        return self._skip > 0
+
     def stop(self) -> None:
         """The target is gone: whatever the client still says goes nowhere."""
         self._need = _NEVER

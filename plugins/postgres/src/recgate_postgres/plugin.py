@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from recgate.hookspecs import hookimpl
 from recgate.model import ConnectionInfo, Credential, TargetInfo
 from recgate.policy import Act
+from recgate.policy.effects import MAX_ROWS
 from recgate.providers import ProtocolProvider
 from recgate.sansio.relay import Relay
 from recgate.sansio.surveys import Surveyor
@@ -75,6 +76,7 @@ def recgate_protocols() -> Iterable[ProtocolProvider]:
             tunnel_line=_tunnel_line,
             masks=True,
             columns=True,
+            enforces=frozenset((MAX_ROWS,)),
             acts=_acts,
             surveyor=_surveyor,
         )

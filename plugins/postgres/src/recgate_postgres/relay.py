@@ -12,6 +12,7 @@ from recgate.decisions import Decision
 from recgate.errors import AccessDenied, LocalProtocolError, RemoteProtocolError
 from recgate.mask.masking import Masking
 from recgate.model import ConnectionInfo, TargetInfo
+from recgate.policy.braking import Brake
 from recgate.sansio.asks import (
     NEED_DATA,
     PAUSED,
@@ -33,6 +34,7 @@ from recgate.sansio.relay import Relay
 from recgate.sansio.surveys import Findings
 from recgate_postgres import backend, frontend
 from recgate_postgres.backend import Backend
+from recgate_postgres.braked import BrakedBackend
 from recgate_postgres.cancel import CancelRelay, new_cancel_key
 from recgate_postgres.encodings import DEFAULT
 from recgate_postgres.entrance import Entrance
@@ -83,6 +85,8 @@ class PostgresRelay:
 
     __slots__ = (
         "_backend",
+        "_brake",
+        "_braked",
         "_consulting",
         "_database",
         "_entrance",
@@ -124,11 +128,14 @@ class PostgresRelay:
         self._entrance: Entrance | None = Entrance(listener, connection, self._outbox)
         self._login: TargetLogin | None = None
         self._frontend: Frontend | None = None
-        self._backend: Backend | MaskedBackend | None = None
+        self._backend: Backend | MaskedBackend | BrakedBackend | None = None
         self._masking: Masking | None = None
         self._findings: Findings | None = None
         self._consulting: Consulting | None = None  # where something must know what names mean
-        self._masked: MaskedBackend | None = None  # the backend, where it must hear what goes to the target
+        self._brake: Brake | None = None
+        # What must hear what goes to the target.
+        self._masked: MaskedBackend | None = None
+        self._braked: BrakedBackend | None = None
         self._entropy = token_bytes
         self._worker = worker
         self._target: TargetInfo | None = None
@@ -220,6 +227,10 @@ class PostgresRelay:
             if self._masking.columns:
                 names.judge = self._judge(names, self._masking, target)
             self._backend = self._masked = MaskedBackend(walk, self._masking, self._session_id)
+        if self._brake is not None:
+            self._backend = self._braked = BrakedBackend(
+                self._backend, self._brake, self._session_id, self._fits
+            )
         rest = login.reader.take_all()
         if rest:
             self._backend.receive(rest)
@@ -241,7 +252,10 @@ class PostgresRelay:
             self._open(backend)
         return event
 
-    def _open(self, backend: Backend | MaskedBackend) -> None:
+    def _fits(self) -> bool:
+        return self._frontend is not None and not self._frontend.inside
+
+    def _open(self, backend: Backend | MaskedBackend | BrakedBackend) -> None:
         entrance, target = self._entrance, self._target
         assert entrance is not None
         assert target is not None
@@ -287,6 +301,7 @@ class PostgresRelay:
     def _routed(self, routed: Routed) -> None:
         self._target = routed.target
         self._masking, self._findings = routed.masking, routed.findings
+        self._brake = routed.brake
         self._session_id = routed.session_id
         try:
             parameters = self._parameters(routed)
@@ -325,11 +340,7 @@ class PostgresRelay:
         """Let a recorded frame go on."""
         side = frame.side
         if side is CLIENT:
-            if self._masked is not None:
-                judge = self._masked.names.judge
-                plan = judge.taken() if judge is not None and frame.request is not None else None
-                self._masked.asked(frame.data, plan)
-            self._outbox.upstream.append(frame.data)
+            self._asked(frame)
         elif side is UPSTREAM:
             self._outbox.client.append(frame.data)
             self._inside = self._backend is not None and self._backend.skip > 0
@@ -340,11 +351,19 @@ class PostgresRelay:
                 self._consulting.sent(self._backend)
             self._outbox.upstream.append(frame.data)
         elif frame.to is UPSTREAM:
-            if self._masked is not None:
-                self._masked.asked(frame.data)
-            self._outbox.upstream.append(frame.data)
+            if self._braked is None or self._braked.passes(frame):
+                self._asked(frame)
         else:
             self._outbox.client.append(frame.data)
+
+    def _asked(self, frame: Frame) -> None:
+        if self._masked is not None:
+            judge = self._masked.names.judge
+            plan = judge.taken() if judge is not None and frame.request is not None else None
+            self._masked.asked(frame.data, plan)
+        if self._braked is not None:
+            self._braked.asked(frame)
+        self._outbox.upstream.append(frame.data)
 
     def data_to_send(self, side: Side) -> Sequence[bytes]:
         """Take the bytes that may be written to `side`."""
@@ -362,6 +381,8 @@ class PostgresRelay:
     def refuse(self, frame: Frame, decision: Decision) -> Sequence[Frame]:
         """Put a message that always fails in the place of the one that asks (see `refusals`)."""
         walk = self._frontend
+        if frame.side is UPSTREAM and self._braked is not None:
+            return self._braked.refuse(frame, decision)
         if walk is None or frame is not walk.asked:
             raise LocalProtocolError("only the last frame that asked can be refused")
         walk.asked = None
@@ -381,6 +402,11 @@ class PostgresRelay:
         if end < len(data):
             frames.append(Frame(CLIENT, frontend.KIND, data[end:], frame.channel))
         return frames
+
+    def cancelled(self) -> None:
+        """The cancel that followed the refusal of a row is over."""
+        if self._braked is not None:
+            self._braked.cancelled()
 
     def notice(self, text: str) -> Frame | None:
         """Word `text` as a NoticeResponse; None before AuthenticationOk and inside another message."""
