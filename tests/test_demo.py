@@ -14,6 +14,7 @@ import pytest
 from recgate_demo.answers import DROPS
 from recgate_demo.checking import check_recordings
 from recgate_demo.gate import Recgate
+from recgate_demo.guarded import ALIASED, DROP_TABLE
 from recgate_demo.playing import Played
 from recgate_demo.typist import type_lines
 
@@ -115,9 +116,12 @@ def psql(by_hand):
 
     assert done.returncode == 0, done.stderr
     assert "Ada Marchetti" in done.stdout
+    guarded = paste(by_hand.line("alice", "psql"), "-X", "-c", ALIASED, "-c", DROP_TABLE)
+    assert "*******6789" in guarded.stdout
+    assert "no-dropped-tables: Tables are dropped by migrations." in guarded.stderr
     by_hand.wait_for("Who ran the DROP DATABASE? alice did.")
     by_hand.wait_for("What data did that query return? 1 rows:")
-    by_hand.wait_for("Ada Marchetti  4111 1111 1111 1111")
+    by_hand.wait_for("Ada Marchetti  ***************1111")
     by_hand.wait_for("its recording verifies as complete")
 
 
@@ -171,6 +175,11 @@ def test_the_check_passes_and_can_fail(tmp_path):
     )
     assert re.search(r"What data did that query return\?\n.*\n +name +email +card +ssn\n", done.stdout)
     assert "Elif Tanaka" in done.stdout
+    assert re.search(r"ok +a masked column by another name +\*{7}6789, \*{7}6045\n", done.stdout)
+    assert re.search(
+        r"ok +a DROP TABLE is refused by name.*no-dropped-tables: Tables are dropped", done.stdout
+    )
+    assert "Who approved the DELETE without WHERE?\n  alice asked, carol approved\n" in done.stdout
     assert "WRONG" not in done.stdout
     recgate = Recgate(directory / "recgate.yaml")
     spoil_a_recording(directory)
@@ -182,6 +191,7 @@ def test_the_check_passes_and_can_fail(tmp_path):
         "what data did that query return?",
         "which files were copied, by SHA-256?",
         "does everything verify?",
+        "what was refused, masked and approved?",
     }
 
 

@@ -15,6 +15,7 @@ from recgate_demo.answers import (
 )
 from recgate_demo.errors import DemoError
 from recgate_demo.gate import Recgate
+from recgate_demo.guarded import check_guards
 from recgate_demo.playing import ANSWER, COMMAND, DROP, SELECT, TYPED, Played
 from recgate_demo.processes import wait_until
 
@@ -35,6 +36,7 @@ def check_recordings(recgate: Recgate, played: Played, say: Callable[[str], None
         "who ran the DROP DATABASE?": _who_dropped_it,
         "what data did that query return?": _what_was_returned,
         "what was done on prod-web?": _what_was_done,
+        "what was refused, masked and approved?": check_guards,
         "does everything verify?": _everything_verifies,
     }
     say("asking the recordings …")

@@ -17,6 +17,8 @@ from recgate_demo.checking import check_recordings
 from recgate_demo.directory import demo_directory
 from recgate_demo.errors import DemoError
 from recgate_demo.following import follow
+from recgate_demo.gate import APPROVER
+from recgate_demo.guarded import ALIASED, DELETE, DROP_TABLE, play_guards
 from recgate_demo.playing import Finding, play
 from recgate_demo.processes import LOOPBACK
 from recgate_demo.setup import Demo, Stopped, stops_by_signal, whole_demo
@@ -72,6 +74,7 @@ def _check(directory: Path) -> int:
         scratch = Path(tempfile.mkdtemp(prefix="recgate-demo-clients-"))
         try:
             played = play(running, scratch, _say)
+            play_guards(running, played, _say)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         check_recordings(running.gate.recgate, played, _say)
@@ -138,6 +141,16 @@ def _instructions(running: Demo) -> Iterator[str]:
     yield "  SELECT name, email, card FROM customers LIMIT 3;"
     yield "  CREATE DATABASE scratch;"
     yield "  DROP DATABASE scratch;"
+    yield ""
+    yield "What the rules and the mask are for:"
+    yield ""
+    yield f"  {ALIASED};"
+    yield f"  {DROP_TABLE};"
+    yield f"  {DELETE};   -- waits until {APPROVER} says so, in a third terminal:"
+    yield ""
+    yield f"  export RECGATE_TOKEN=$(recgate token issue --user {APPROVER})"
+    yield "  recgate requests"
+    yield "  recgate requests approve REQUEST --reason agreed"
     yield ""
     yield "And what is on record:"
     yield ""

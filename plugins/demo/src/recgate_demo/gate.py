@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Generator, Mapping, Sequence
@@ -14,11 +15,12 @@ from typing import Any, Final
 import yaml
 
 from recgate_demo.errors import DemoError
+from recgate_demo.guards import MASKS, POLICIES
 from recgate_demo.postgresql import Database
 from recgate_demo.processes import LOOPBACK, Running, command_output, free_port
 from recgate_demo.sshtarget import Machine
 
-__all__ = ["CONFIGURATION", "PEOPLE", "Gate", "Recgate", "gateway"]
+__all__ = ["APPROVER", "CONFIGURATION", "PEOPLE", "Gate", "Recgate", "gateway"]
 
 CONFIGURATION: Final = "recgate.yaml"
 HEADER: Final = "# Written by `recgate demo`, and written anew each time it starts.\n"
@@ -31,6 +33,9 @@ POSTGRES_PORT: Final = 15432
 
 # Who there is, and in which groups. Everybody in `dba` may go everywhere, `support` only to the database.
 PEOPLE: Final = {"alice": ("dba",), "bob": ("support",)}
+# Who decides about requests that a rule holds, and needs to go nowhere for that.
+APPROVER: Final = "carol"
+APPROVERS: Final = "dba-leads"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +44,13 @@ class Recgate:
 
     config: Path
 
-    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run it as somebody at a prompt would, and give what came of it. Raises `DemoError` if it hangs."""
+    def command(
+        self, *words: str, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run it as somebody at a prompt would, and give what came of it. Raises `DemoError` if it hangs.
+
+        `environment` is added to that of the demo.
+        """
         try:
             return subprocess.run(
                 [*self._words(), *words],
@@ -49,6 +59,7 @@ class Recgate:
                 timeout=COMMAND,
                 check=False,
                 stdin=subprocess.DEVNULL,
+                env={**os.environ, **(environment or {})},
             )
         except subprocess.TimeoutExpired as exc:
             raise DemoError(f"`recgate {' '.join(words)}` takes longer than {COMMAND:.0f} s.") from exc
@@ -104,7 +115,7 @@ def gateway(directory: Path, database: Database, machine: Machine) -> Generator[
         "secret", "set", "shop", "--username", database.username, "--password-stdin", stdin=database.password
     )
     _lend_key(recgate, directory, machine)
-    for name, groups in PEOPLE.items():
+    for name, groups in {**PEOPLE, APPROVER: (APPROVERS,)}.items():
         recgate.do("user", "add", name, *(word for group in groups for word in ("--group", group)))
     with _serving(recgate, directory, database, machine) as (running, line):
         ready = json.loads(line)
@@ -179,5 +190,7 @@ def _configuration(database: Database, machine: Machine, ports: Sequence[int]) -
         "identity": [{"local": {}}],
         "vaults": [{"sealed": {"name": "local"}}],
         "targets": targets,
+        "policies": [dict(rule) for rule in POLICIES],
+        "masks": [dict(mask) for mask in MASKS],
     }
     return yaml.safe_dump(whole, sort_keys=False, width=120)

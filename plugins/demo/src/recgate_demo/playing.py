@@ -17,7 +17,10 @@ from typing import Final
 from recgate_demo.setup import Demo
 from recgate_demo.typist import type_lines
 
-__all__ = ["ANSWER", "COMMAND", "CREATE", "DROP", "SELECT", "TYPED", "Finding", "Played", "play"]
+__all__ = [
+    "ANSWER", "CLIENT", "COMMAND", "CREATE", "DROP", "SELECT", "TYPED", "Finding", "Played",
+    "fresh_environment", "play", "run_client",
+]  # fmt: skip
 
 CLIENT: Final = 60.0  # seconds for one client
 RELEASE: Final = 200_000  # bytes of the file that is copied
@@ -72,7 +75,7 @@ def play(demo: Demo, scratch: Path, say: Callable[[str], None]) -> Played:
 
 def _alice_in_the_database(demo: Demo, played: Played) -> None:
     words = ["--no-psqlrc", "--csv", "--set", "ON_ERROR_STOP=1", "-c", SELECT, "-c", CREATE, "-c", DROP]
-    done = _run(demo.people["alice"].psql(*words))
+    done = run_client(demo.people["alice"].psql(*words))
     lines = list(csv.reader(io.StringIO(done.stdout)))
     tags = [line[0] for line in lines if line in (["CREATE DATABASE"], ["DROP DATABASE"])]
     played.result = [line for line in lines if len(line) > 1]
@@ -85,7 +88,7 @@ def _alice_in_the_database(demo: Demo, played: Played) -> None:
 
 def _bob_in_the_database(demo: Demo, played: Played) -> None:
     query = "SELECT current_user, count(*) FROM orders"
-    done = _run(demo.people["bob"].psql("--no-psqlrc", "--csv", "--tuples-only", "-c", query))
+    done = run_client(demo.people["bob"].psql("--no-psqlrc", "--csv", "--tuples-only", "-c", query))
     ok = done.returncode == 0 and done.stdout.strip() == f"{demo.database.username},200"
     played.check("bob does too, as the same account", ok, _said(done, done.stdout.strip()))
     played.sessions += 1
@@ -93,7 +96,7 @@ def _bob_in_the_database(demo: Demo, played: Played) -> None:
 
 def _alice_in_the_shell(demo: Demo, played: Played) -> None:
     alice = demo.people["alice"]
-    done = type_lines(alice.ssh(), TYPED, PROMPT, CLIENT, _environment())
+    done = type_lines(alice.ssh(), TYPED, PROMPT, CLIENT, fresh_environment())
     ok = (
         done.returncode == 7
         and demo.machine.username in done.stdout
@@ -104,7 +107,7 @@ def _alice_in_the_shell(demo: Demo, played: Played) -> None:
         ok,
         f"exit status {done.returncode}, as typed" if ok else done.stdout,
     )
-    done = _run(alice.ssh(COMMAND))
+    done = run_client(alice.ssh(COMMAND))
     ok = (done.returncode, done.stdout.strip()) == (3, "40")
     played.check(
         "ssh runs a command", ok, _said(done, f"output {done.stdout.strip()}, exit status {done.returncode}")
@@ -117,8 +120,10 @@ def _alice_copies(demo: Demo, played: Played, scratch: Path) -> None:
     release.write_bytes(secrets.token_bytes(RELEASE))
     played.sha256 = hashlib.sha256(release.read_bytes()).hexdigest()
     alice = demo.people["alice"]
-    there = _run(alice.scp(str(release), ":release.bin"))
-    again = _run(alice.scp(":release.bin", str(back), options=["-O"])) if there.returncode == 0 else there
+    there = run_client(alice.scp(str(release), ":release.bin"))
+    again = (
+        run_client(alice.scp(":release.bin", str(back), options=["-O"])) if there.returncode == 0 else there
+    )
     same = back.is_file() and hashlib.sha256(back.read_bytes()).hexdigest() == played.sha256
     ok = there.returncode == 0 and again.returncode == 0 and same
     failed = again if there.returncode == 0 else there
@@ -129,19 +134,20 @@ def _alice_copies(demo: Demo, played: Played, scratch: Path) -> None:
 
 
 def _bob_at_the_shells_door(demo: Demo, played: Played) -> None:
-    done = _run(demo.people["bob"].ssh("id", options=["-o", "BatchMode=yes"]))
+    done = run_client(demo.people["bob"].ssh("id", options=["-o", "BatchMode=yes"]))
     ok = done.returncode != 0 and "uid=" not in done.stdout
     said = " ".join(done.stderr.split())[-100:]
     played.check("bob is refused at prod-web", ok, said or f"exit status {done.returncode}")
 
 
-def _environment() -> dict[str, str]:
+def fresh_environment() -> dict[str, str]:
     """Give the environment of a fresh login: what PG… variables or an agent may say is not the demo's."""
     own = {key: value for key, value in os.environ.items() if not key.startswith(("PG", "SSH_"))}
     return {**own, "TERM": "xterm-256color"}
 
 
-def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+def run_client(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run a client that nobody types into; -1 is the status of one that did not end."""
     try:
         return subprocess.run(
             command,
@@ -151,7 +157,7 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
             errors="replace",
             timeout=CLIENT,
             check=False,
-            env=_environment(),
+            env=fresh_environment(),
         )
     except subprocess.TimeoutExpired as exc:
         said = exc.stderr.decode(errors="replace") if isinstance(exc.stderr, bytes) else str(exc.stderr or "")
