@@ -193,6 +193,17 @@ async def test_what_has_changed_is_read_again_also_for_the_others(house: House) 
     assert first.current("app") == "found 2"
 
 
+async def test_a_change_is_one_for_every_target_that_leads_to_the_same_place(house: House) -> None:
+    first, other = house.one("1"), house.one("2", replace(TARGET, name="admin"))
+    elsewhere = house.one("3", replace(TARGET, name="test", port=2))
+    for known in (first, other, elsewhere):
+        await known.survey("app")
+    assert house.dialled == 3  # each believes what its own rules let it read
+    first.spoil("app")
+    assert other.current("app") is None
+    assert elsewhere.current("app") == "found 3"
+
+
 async def test_what_changes_while_it_is_read_is_read_again_and_not_for_ever(house: House) -> None:
     known = house.one()
     spoils = 1

@@ -74,6 +74,21 @@ class Surveys:
             del self._known[next(iter(self._known))]
         return found
 
+    def spoil(self, info: TargetInfo, subject: str) -> None:
+        """Forget what is known of a subject, also by other targets' names: two may lead to the same place."""
+        self.known(info, subject)
+        for (_, about), known in self._known.items():
+            other = known.info
+            same = (other.protocol, other.host, other.port, other.via) == (
+                info.protocol,
+                info.host,
+                info.port,
+                info.via,
+            )
+            if same and about == subject:
+                known.spoilt += 1
+                known.finding = None
+
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncGenerator[None]:
         """Wait until few enough surveys are under way."""
@@ -120,9 +135,7 @@ class KnownOfTarget:
 
     def spoil(self, subject: str) -> None:
         """Forget what is known; a survey that is under way is done again."""
-        known = self._place(subject)
-        known.spoilt += 1
-        known.finding = None
+        self._surveys.spoil(self._session.target, subject)
 
     def _place(self, subject: str) -> _Known:
         return self._surveys.known(self._session.target, subject)
