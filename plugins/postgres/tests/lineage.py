@@ -73,6 +73,9 @@ CREATE FUNCTION first_of(text, text) RETURNS text LANGUAGE sql AS 'select coales
 CREATE FUNCTION keep(t text) RETURNS text LANGUAGE sql AS 'insert into copies values (77, t, ''x'') returning note';
 CREATE FUNCTION customers_of() RETURNS SETOF customers LANGUAGE sql AS 'select * from customers';
 CREATE VIEW spoken AS SELECT id, whole_of(c) AS said FROM customers c;
+CREATE FUNCTION grown(a text, c customers) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN a || c.ssn; END $$;
+CREATE AGGREGATE bit_or(customers) (sfunc = grown, stype = text, initcond = '');
+CREATE AGGREGATE bit_and(text) (sfunc = textcat, stype = text, initcond = '');
 CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.other := NEW.note; RETURN NEW; END $$;
 CREATE TABLE watched (id int, note text, other text);
 INSERT INTO watched VALUES (1, 'cnwatched1', 'cnwatchedother1');

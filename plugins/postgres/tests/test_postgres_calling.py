@@ -33,6 +33,7 @@ FUNCTIONS = (
     function(60, "temporary() RETURNS text", "SET search_path TO 'public', 'pg_temp' AS 'table customers'"),
     function(61, "twice(t text) RETURNS text", "AS 'select ssn from customers'"),
     function(63, "of_row(o orders) RETURNS text", "AS 'select max(ssn) from customers'"),
+    function(64, "defaulted(t text DEFAULT public.atomic()) RETURNS text", "AS 'select t'"),
     Function(62, "other", "twice", "f", "c", built_in=False),
 )
 TYPES = (Type(25, "pg_catalog", "text", "b"), Type(26, "public", "customers", "c", relation=1))
@@ -60,6 +61,12 @@ def test_temporary_tables_go_first_unless_they_are_said_to_go_last():
     with pytest.raises(Untraceable, match="temporary"):
         traced("select elsewhere()", ("pg_temp_3", *PATH))
     assert "customers.ssn" in columns(traced("select temporary()", ("pg_temp_3", *PATH)))[0]
+
+
+def test_defaults_of_parameters_and_of_columns():
+    assert columns(traced("select defaulted()")) == ["customers.ssn"]
+    (escape,) = traced("alter table orders alter note set default ssn_of(1)").escapes
+    assert (escape.way, said(escape.origins)) == ("what a definition keeps", "customers.id customers.ssn")
 
 
 def test_what_a_body_writes_leaves():

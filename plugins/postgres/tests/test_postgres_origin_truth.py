@@ -15,7 +15,7 @@ import pytest
 
 from plugins.postgres.tests.lineage import CANARIES, DATABASE, PATH, Truth, connected, named, prepared
 from plugins.postgres.tests.surveying import snapshot
-from recgate_postgres.origin.model import Origin, Traced
+from recgate_postgres.origin.model import Origin, Traced, Untraceable
 from recgate_postgres.origin.tracing import Tracer
 from tests.peers.postgres import Cluster, wheel_bin
 
@@ -69,6 +69,16 @@ def test_nothing_that_the_server_shows_is_missing(server):
                 moved += 1
     assert shown > 200
     assert moved > 400
+
+
+@pytest.mark.parametrize(
+    "query", ["select bit_or(c) from customers c", "select opaque()", "select grown('', c) from customers c"]
+)
+def test_code_that_cannot_be_read_is_not_followed(server, query):
+    truth, tracer = server
+    assert truth.shown(query) == [{"customers.ssn"}]
+    with pytest.raises(Untraceable):
+        tracer.trace(query, PATH)
 
 
 def missing(actual: set[str], claimed: set[str]) -> set[str]:

@@ -33,6 +33,7 @@ def called(work: Work, function: Function, given: Value) -> Value:
         raise Untraceable(f"the function {said} goes too deep")
     body = _defined(function)
     path, statements = _body(work, body, said)
+    given = worked_out((given, *_defaults(work, body)))
     inner = Work(
         work.catalog,
         path,
@@ -131,6 +132,20 @@ def _atomic(node: Any) -> Iterator[tuple[str, Json]]:  # noqa: ANN401 - a tree o
         yield "SelectStmt", {"targetList": [target]}
     elif node:
         yield next(iter(node.items()))
+
+
+def _defaults(work: Work, body: Json) -> Iterator[Value]:
+    """Give what the defaults of a function's parameters may hold. Their names are all qualified."""
+    for each in body.get("parameters", ()):
+        default: Json | None = each["FunctionParameter"].get("defexpr")
+        if default is not None:
+            inner = Work(
+                work.catalog, ("pg_catalog",), work.select, work.change, work.trusted, work.budget, work.seen
+            )
+            inner.within = work.within | {0}
+            query: Json = {"targetList": [{"ResTarget": {"val": default}}]}
+            seen = inner.apart(lambda query=query, inner=inner: work.select(inner, query, Scope()))
+            yield work.use(seen).all()
 
 
 def _scope(body: Json, name: str, given: Value) -> Scope:

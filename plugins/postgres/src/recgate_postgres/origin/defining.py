@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from recgate_postgres.grammar import Json
-from recgate_postgres.origin.expressions import everything, only, value
+from recgate_postgres.origin.expressions import CONSTANT, HANDLERS, WHOLE, only, value
 from recgate_postgres.origin.model import ANYTHING, Relation, Untraceable
 from recgate_postgres.origin.relations import columns_of
-from recgate_postgres.origin.scope import NOTHING, Columns, Item, Scope
+from recgate_postgres.origin.scope import Columns, Item, Scope, Value
 from recgate_postgres.origin.work import Work
 
 __all__ = ["DEFINING"]
@@ -40,8 +40,9 @@ _HARMLESS: Final = frozenset(
         "OBJECT_TSDICTIONARY", "OBJECT_TYPE", "OBJECT_VIEW",
     )
 )  # fmt: skip
-# Whatever an expression of a new table names is its own column.
-_OWN: Final = Item("", Columns((), (), NOTHING))
+# Whatever an expression of a new table names is its own column, which may hold anything later.
+_OWN: Final = Item("", Columns((), (), Value(frozenset((ANYTHING,)))))
+_EXPRESSIONS: Final = frozenset((*CONSTANT, *WHOLE, *HANDLERS))
 
 
 def _quiet(work: Work, body: Json) -> None:
@@ -57,56 +58,58 @@ def _row(work: Work, relation: Relation) -> Item:
     return Item(relation.name, columns, relation.schema, table=True)
 
 
-def _expressions(work: Work, tree: Any, scope: Scope) -> None:  # noqa: ANN401 - a tree of anything
-    """See that every expression in a definition can be followed. What it is given is noted as read."""
+def _expressions(work: Work, tree: Any, item: Item, *, decides: bool = False) -> None:  # noqa: ANN401
+    """See that every expression in a definition can be followed: it is kept, and worked out again later.
+
+    What it takes from elsewhere than the table itself leaves there. `decides` says that it chooses rows.
+    """
     if tree.__class__ is list:
         for each in tree:
-            _expressions(work, each, scope)
+            _expressions(work, each, item, decides=decides)
         return
     for name, child in tree.items():
-        if name in ("raw_expr", "expr", "whereClause", "raw_default", "qual", "with_check"):
-            work.decide(value(work, child, scope))
+        if name in _EXPRESSIONS:
+            found = value(work, {name: child}, Scope(None, [item]))
+            if decides:
+                work.decide(found)
+            else:
+                work.escape(found.origins - item.columns.all().origins, "what a definition keeps")
         elif child.__class__ is dict or child.__class__ is list:
-            _expressions(work, child, scope)
+            _expressions(work, child, item, decides=decides)
 
 
 def _table(work: Work, body: Json) -> None:
-    _expressions(work, [body.get("tableElts", []), body.get("partspec", {})], Scope(None, [_OWN]))
-    everything(work, [body.get("partbound", {}).get(each, []) for each in _BOUNDS], Scope())
-
-
-_BOUNDS: Final = ("listdatums",)
+    parts = [body.get(each, {}) for each in ("tableElts", "partspec", "partbound")]
+    _expressions(work, parts, _OWN)
 
 
 def _index(work: Work, body: Json) -> None:
     relation: Json = body.get("relation") or only(body["relations"][0])[1]
     item = _row(work, _named(work, relation))
     work.note(item.columns.all())
-    _expressions(work, body, Scope(None, [item]))
+    _expressions(work, body, item)
 
 
 def _policy(work: Work, body: Json) -> None:
-    _expressions(work, body, Scope(None, [_row(work, _named(work, body["table"]))]))
+    _expressions(work, body, _row(work, _named(work, body["table"])), decides=True)
 
 
 def _domain(work: Work, body: Json) -> None:
-    _expressions(work, body, Scope(None, [_OWN]))
+    _expressions(work, body, _OWN)
 
 
 def _alter_table(work: Work, body: Json) -> None:
-    if body.get("objtype") in ("OBJECT_INDEX", "OBJECT_SEQUENCE", "OBJECT_TYPE", "OBJECT_VIEW"):
+    if body.get("objtype") in ("OBJECT_INDEX", "OBJECT_SEQUENCE", "OBJECT_TYPE"):
         return
     relation = _named(work, body["relation"])
     item = _row(work, relation)
     work.note(item.columns.all())
     for each in body["cmds"]:
         command: Json = each["AlterTableCmd"]
-        _expressions(work, command.get("def", {}), Scope(None, [item]))
-        if command["subtype"] in _KEEPING or (
-            command["subtype"] == "AT_AddColumn" and not _generated(command)
-        ):
-            continue
-        work.escape(item.columns.all().origins, f"ALTER TABLE {relation.schema}.{relation.name}")
+        _expressions(work, command.get("def", {}), item)
+        added = command["subtype"] == "AT_AddColumn" and not _generated(command)
+        if relation.kind != "v" and command["subtype"] not in _KEEPING and not added:
+            work.escape(item.columns.all().origins, f"ALTER TABLE {relation.schema}.{relation.name}")
 
 
 def _generated(command: Json) -> bool:
@@ -173,6 +176,7 @@ def _publication(work: Work, body: Json) -> None:
         named: Json = published["pubtable"]
         item = _row(work, _named(work, named["relation"]))
         work.escape(item.columns.all().origins, "PUBLICATION")
+        _expressions(work, named.get("whereClause", {}), item, decides=True)
 
 
 def _define(work: Work, body: Json) -> None:

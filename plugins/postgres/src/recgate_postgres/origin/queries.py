@@ -56,7 +56,13 @@ ORDER BY c.oid
 
 _FUNCTIONS: Final = """
 SELECT json_build_array(
-  p.oid::int8, n.nspname, p.proname, p.prokind, l.lanname,
+  p.oid::int8, n.nspname, p.proname, p.prokind,
+  CASE WHEN p.prokind = 'a' AND p.oid >= 16384 THEN
+    (SELECT k.lanname FROM pg_aggregate a JOIN pg_proc s ON s.oid IN (a.aggtransfn, a.aggfinalfn, a.aggcombinefn,
+        a.aggserialfn, a.aggdeserialfn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn)
+      JOIN pg_language k ON k.oid = s.prolang
+      WHERE a.aggfnoid = p.oid ORDER BY k.lanname NOT IN ('c', 'internal') DESC, k.lanname LIMIT 1)
+  ELSE l.lanname END,
   p.oid < 16384 AND n.nspname IN ('pg_catalog', 'information_schema'), p.proretset,
   CASE WHEN l.lanname = 'sql' AND p.oid >= 16384 AND p.prokind <> 'a' THEN pg_get_functiondef(p.oid) END)
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
