@@ -14,7 +14,7 @@ from typing import Final
 
 import psycopg
 
-from bench import mask_rows, postgres_rows, size_rows, ssh_rows
+from bench import mask_rows, policy_rows, postgres_rows, size_rows, ssh_rows
 from bench.scene import Effort, Scene, scene
 from bench.table import Row, as_json, as_table
 
@@ -22,6 +22,7 @@ SECTIONS: Final[dict[str, Callable[[Scene], Iterator[Row]]]] = {
     "pgbench": postgres_rows.transactions,
     "tls": postgres_rows.transactions_tls,
     "rows": postgres_rows.bulk_rows,
+    "policy": policy_rows.policy_rows,
     "masks": mask_rows.masked_rows,
     "detect": mask_rows.detection,
     "synced": postgres_rows.durability,

@@ -21,6 +21,7 @@ BUDGET: Final[dict[str, Limit]] = {
     "pgbench": Limit(0.8, 0.6),  # of pgbouncer's transactions a second
     "pgbench-tls": Limit(0.7, 0.5),  # of pgbouncer's, TLS to the client on both
     "rows": Limit(1.0, 0.9),  # of direct
+    "policy": Limit(0.98, 0.95),  # of the processor time of a transaction with no rule
     "masked-none": Limit(0.7, 0.5),  # of direct, a content mask that no row is hit by
     "masked-some": Limit(0.5, 0.3),  # of direct, one row in a hundred is
     "synced": Limit(0.6, 0.4),  # of `durability: written`

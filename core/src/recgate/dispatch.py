@@ -13,6 +13,7 @@ from recgate.sansio.frames import Frame
 
 __all__ = ["allow_all", "broadcast", "deny_overrides", "first_answer", "pipeline"]
 
+_EFFECTS = frozenset(Effect)
 P = TypeVar("P")
 T = TypeVar("T")
 
@@ -35,37 +36,25 @@ def deny_overrides(policies: Sequence[Policy]) -> Callable[[PolicyRequest], Deci
 
     Alerts of those that were asked go with whatever the decision is; nobody is asked after a deny.
     """
-    compiled = tuple(policies)
-    if not compiled:
-        return allow_all
+    asked = tuple(map(_answering, policies))
+    if len(asked) < 2:
+        return asked[0] if asked else allow_all
 
     def decide(request: PolicyRequest) -> Decision:
         held: Decision | None = None
         obligations: dict[str, object] = {}
         demanding = ""
         alerts: tuple[Alert, ...] = ()
-        for policy in compiled:
-            try:
-                decision = policy.decide(request)
-                effect = decision.effect
-                alerts += decision.alerts
-            except AccessDenied as exc:
-                # What it was asked about cannot be judged, and says why itself: a text whose encoding hides words.
-                return Decision(Effect.DENY, exc.rule or policy.name, str(exc), alerts=alerts)
-            except Exception as exc:  # noqa: BLE001 - a policy's doubt refuses this request, whatever it raised (law 3)
-                reason = f"policy {policy.name} failed ({type(exc).__name__}); the request is refused"
-                return Decision(Effect.DENY, policy.name, reason, alerts=alerts)
-            if effect is Effect.DENY:
+        for ask in asked:
+            decision = ask(request)
+            alerts += decision.alerts
+            if decision.effect is Effect.DENY:
                 return replace(decision, alerts=alerts) if alerts else decision
-            if effect is Effect.HOLD:
+            if decision.effect is Effect.HOLD:
                 held = held or decision
-            elif effect is Effect.ALLOW:
-                if decision.obligations:
-                    demanding = demanding or decision.rule
-                    obligations = stricter(obligations, decision.obligations)
-            else:
-                reason = f"policy {policy.name} gave no decision"
-                return Decision(Effect.DENY, policy.name, reason, alerts=alerts)
+            elif decision.obligations:
+                demanding = demanding or decision.rule
+                obligations = stricter(obligations, decision.obligations)
         if held is not None:
             # What another policy's allow demands stands behind an approval as well.
             demands = stricter(obligations, held.obligations) if obligations else held.obligations
@@ -73,6 +62,26 @@ def deny_overrides(policies: Sequence[Policy]) -> Callable[[PolicyRequest], Deci
         if obligations or alerts:
             return Decision(Effect.ALLOW, demanding, obligations=obligations, alerts=alerts)
         return ALLOW
+
+    return decide
+
+
+def _answering(policy: Policy) -> Callable[[PolicyRequest], Decision]:
+    """Ask one policy. Whatever is no decision is a deny."""
+    ask = policy.decide
+
+    def decide(request: PolicyRequest) -> Decision:
+        try:
+            decision = ask(request)
+            if decision is ALLOW or decision.effect in _EFFECTS:
+                return decision
+        except AccessDenied as exc:
+            # What it was asked about cannot be judged, and says why itself: a text whose encoding hides words.
+            return Decision(Effect.DENY, exc.rule or policy.name, str(exc))
+        except Exception as exc:  # noqa: BLE001 - a policy's doubt refuses this request, whatever it raised (law 3)
+            reason = f"policy {policy.name} failed ({type(exc).__name__}); the request is refused"
+            return Decision(Effect.DENY, policy.name, reason)
+        return Decision(Effect.DENY, policy.name, f"policy {policy.name} gave no decision")
 
     return decide
 

@@ -35,6 +35,7 @@ from recgate.metrics import LOGIN_SECONDS
 from recgate.model import ConnectionInfo, Evidence, Principal, ScramKeys, TargetInfo
 from recgate.policy.braking import TODAY, Brake, counters_of
 from recgate.policy.effects import MASKS
+from recgate.policy.reading import ReadOnlyPolicy
 from recgate.providers import Challenge, Lease, Settling, Vault
 from recgate.sansio.asks import Denied, LoggedIn
 from recgate.sansio.frames import Request
@@ -142,6 +143,7 @@ class Door:
     def _mask(self, session: Session) -> None:
         """Choose the session's masks and what judges its requests. Raises `AccessDenied`, and what a policy raises."""
         registry = self.gateway.registry
+        policies = [*registry.policies, *([ReadOnlyPolicy()] if session.met.read_only else ())]
         masking = session.masking = selected(
             self.gateway.masks, session.target, session.principal, session.met.masks
         )
@@ -149,9 +151,9 @@ class Door:
             if not registry.protocols[session.target.protocol].columns:
                 # A mask that covers such a target is refused with the configuration; a rule may still demand one.
                 raise AccessDenied(f"masks by columns cannot be enforced on {session.target.name}")
-            session.narrow([*registry.policies, ColumnPolicy()])
+            session.narrow([*policies, ColumnPolicy()])
         else:
-            session.narrow(registry.policies)
+            session.narrow(policies)
 
     async def _count(self, session: Session) -> None:
         """Begin to count what rules go by. Raises `AccessDenied` where it is not known what was used today."""

@@ -139,3 +139,17 @@ def test_of_two_demands_the_stricter_counts():
         rule("true", {"allow": {"session_time": "1h"}}, "b"),
     )
     assert decide(rules, sql()).obligations == {"session_time": 3_600.0, "reason": "required"}
+
+
+def test_the_same_acts_are_known_again_and_others_are_not_taken_for_them(monkeypatch):
+    monkeypatch.setattr(judging, "MAX_SAME", 2)
+    of = session()
+    of.narrow([policy('request.kind == "sql" && request.verb == "DROP"')])
+    drop, select = (Act("DROP"),), (Act("SELECT"),)
+    for _ in range(3):
+        for acts, effect in ((drop, Effect.DENY), (select, Effect.ALLOW), ([Act("DROP")], Effect.DENY)):
+            assert of.decide(Request("sql", "x", details={"acts": acts})).effect is effect
+    listed = [Act("SELECT")]
+    assert of.decide(Request("sql", "x", details={"acts": listed})).effect is Effect.ALLOW
+    listed[0] = Act("DROP")
+    assert of.decide(Request("sql", "x", details={"acts": listed})).effect is Effect.DENY

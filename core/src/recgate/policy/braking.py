@@ -167,7 +167,7 @@ class Brake:
     judged: Counted = field(default_factory=Counted)  # how counters stood when the last request was judged
     crossing: Crossing | None = None  # the last one that was given out to be judged
     view: Counted | None = None  # what counters are to be taken for, while somebody looks at another moment
-    _decided: deque[Decided] = field(default_factory=deque["Decided"])
+    _decided: dict[int, deque[Decided]] = field(default_factory=dict[int, "deque[Decided]"])
 
     @property
     def flowing(self) -> bool:
@@ -203,18 +203,26 @@ class Brake:
 
     def let_through(self, request: Request, max_rows: int | None, rule: str, seen: Counted) -> None:
         """Note a request that goes to the target, in order; `seen` is how counters stood when it was judged."""
-        if len(self._decided) >= MAX_DECIDED:
-            self._decided.clear()  # nothing is known of the next ones: they are judged as opaque, from zero
+        waiting = self._decided.setdefault(request.channel, deque())
+        if len(waiting) >= MAX_DECIDED:
+            waiting.clear()  # nothing is known of the next ones: they are judged as opaque, from zero
         limit, by = (self.max_rows, self.rule) if max_rows is None else (max_rows, rule)
         if limit > self.max_rows:
             limit, by = self.max_rows, self.rule
-        self._decided.append(Decided(_kept(request), seen, limit, by))
+        waiting.append(Decided(_kept(request), seen, limit, by))
 
     def next_decided(self, request: Request) -> Decided:
         """Take what was noted of the next request that is sent; one that nobody noted is opaque."""
-        if self._decided:
-            return self._decided.popleft()
-        return self.unknown(request.kind)
+        return self.taken(request.channel) or self.unknown(request.kind)
+
+    def taken(self, channel: int) -> Decided | None:
+        """Take what was noted of the next request on a channel; None if nothing is."""
+        waiting = self._decided.get(channel)
+        return waiting.popleft() if waiting else None
+
+    def forget(self, channel: int) -> None:
+        """Let go of what is noted of a channel that is gone."""
+        self._decided.pop(channel, None)
 
     def unknown(self, kind: str = "sql") -> Decided:
         """Give what stands for a request of which nothing is known."""

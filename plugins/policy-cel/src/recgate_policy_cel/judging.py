@@ -23,6 +23,7 @@ __all__ = [
     "MAX_ACTS",
     "MAX_FACTS",
     "MAX_JUDGED",
+    "MAX_SAME",
     "KindRules",
     "Memory",
     "Refusing",
@@ -35,6 +36,7 @@ MAX_JUDGED: Final = 1 << 20  # characters of a request's text: to look at more w
 MAX_ACTS: Final = 1_000  # of one request
 MAX_FACTS: Final = 10_000  # names in one act
 MAX_REMEMBERED: Final = 20_000  # decisions of one policy; all are forgotten when there are more
+MAX_SAME: Final = 4_096  # acts that are known again without looking at them
 MAX_KEY: Final = 2_048  # characters of a text whose decision is remembered
 MAX_KEY_FACTS: Final = 200  # names in all acts of a request whose decision is remembered
 _DEFAULT: Final = {"deny": "this is not allowed here", "hold": "", "alert": "", "allow": ""}
@@ -171,11 +173,20 @@ class KindRules:
         ]
         self._text = any(field.name == "text" for field in said)
         self._remembered: dict[tuple[object, ...], _Outcome] = {}
+        # Where nothing but acts decides: by the very object, which is kept so that it stays the same.
+        self._by_acts = self._acts and not self._said and not self._thresholds
+        self._same: dict[int, tuple[Sequence[Act], _Outcome]] = {}
 
     def decide(self, request: PolicyRequest, kind: str) -> Decision:
         """Judge the acts of one kind in a request. A request that looks like one before costs a look-up."""
         asked = request.request
-        acts = tuple(acts_of(asked)) if self._acts else ()
+        found = acts_of(asked) if self._acts else ()
+        if self._by_acts:
+            # A protocol gives the same acts for the same text, so mostly this is one look-up without looking at them.
+            last = self._same.get(id(found))
+            if last is not None and last[0] is found and not last[1].questions:
+                return last[1].decision
+        acts = tuple(found)
         said = [detail(field, asked) for _, field in self._said]
         now = [exceeds(threshold, request) for _, threshold in self._thresholds]
         key = (acts, *said, *now)
@@ -184,6 +195,10 @@ class KindRules:
             outcome = self._judge(of_kind(acts, asked.kind, kind), said, now)
             if (not self._text or len(asked.text) <= MAX_KEY) and sum(map(_facts, acts)) <= MAX_KEY_FACTS:
                 self._memory.keep(self._remembered, key, outcome)
+        if self._by_acts and found.__class__ is tuple:
+            if len(self._same) >= MAX_SAME:
+                self._same.clear()
+            self._same[id(found)] = (found, outcome)
         if not outcome.questions:
             return outcome.decision
         return replace(outcome.decision, wait=waiting(request, outcome.questions))

@@ -9,7 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
-__all__ = ["FIRST", "INFORMATION", "LAST", "functions", "operators", "types"]
+__all__ = ["FIRST", "INFORMATION", "LAST", "functions", "operators", "types", "volatile"]
 
 # The versions that the file was read off. A name that only one of them has is marked with it.
 FIRST: Final = 15
@@ -38,6 +38,14 @@ INFORMATION: Final = frozenset(
 def functions() -> dict[str, int]:
     """Give the functions, each with the one version that has it, or 0 for both."""
     return _names("function", 3)
+
+
+@cache
+def volatile() -> frozenset[str]:
+    """Give the functions that PostgreSQL holds for volatile: those that may do more than compute."""
+    lines = files("recgate_postgres").joinpath("builtin.txt").read_text("ascii").splitlines()
+    words = (line.split(" ") for line in lines)
+    return frozenset(each[1] for each in words if each[0] == "function" and each[2] == "v")
 
 
 @cache

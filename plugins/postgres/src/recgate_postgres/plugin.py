@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from recgate.hookspecs import hookimpl
 from recgate.model import ConnectionInfo, Credential, TargetInfo
 from recgate.policy import Act
-from recgate.policy.effects import MAX_ROWS
+from recgate.policy.effects import MAX_ROWS, READ_ONLY
 from recgate.providers import ProtocolProvider
 from recgate.sansio.relay import Relay
 from recgate.sansio.surveys import Surveyor
@@ -76,7 +76,7 @@ def recgate_protocols() -> Iterable[ProtocolProvider]:
             tunnel_line=_tunnel_line,
             masks=True,
             columns=True,
-            enforces=frozenset((MAX_ROWS,)),
+            enforces=frozenset((MAX_ROWS, READ_ONLY)),
             acts=_acts,
             surveyor=_surveyor,
         )

@@ -52,6 +52,7 @@ from recgate_postgres.origin.tracing import trace
 from recgate_postgres.origin.unknown import Unsighted
 from recgate_postgres.outbox import Outbox
 from recgate_postgres.refusals import ATTEMPT, Refusals, error_text
+from recgate_postgres.settings import READ_ONLY
 from recgate_postgres.startup import Startup, route_details
 from recgate_postgres.target_login import Account, TargetLogin
 
@@ -60,6 +61,7 @@ __all__ = ["PostgresRelay"]
 MAX_HELD: Final = 1024 * 1024  # bytes a client may send ahead of its session's start
 MAX_APPLICATION_NAME: Final = 63  # the server cuts there
 _BIND: Final = 0x42
+_WRITABLE: Final = frozenset((READ_ONLY, b"transaction_read_only"))
 _RECORDED: Final = frozenset((ANSWER, ATTEMPT, MASK))  # kinds of frames that are for the recording alone
 INSUFFICIENT_PRIVILEGE: Final = "42501"
 
@@ -100,6 +102,7 @@ class PostgresRelay:
         "_masking",
         "_outbox",
         "_own_key",
+        "_read_only",
         "_session_id",
         "_sights",
         "_silent",
@@ -133,6 +136,7 @@ class PostgresRelay:
         self._findings: Findings | None = None
         self._consulting: Consulting | None = None  # where something must know what names mean
         self._brake: Brake | None = None
+        self._read_only = False
         # What must hear what goes to the target.
         self._masked: MaskedBackend | None = None
         self._braked: BrakedBackend | None = None
@@ -216,6 +220,7 @@ class PostgresRelay:
         self._own_key = new_cancel_key(startup.minor, self._entropy, self._worker)
         self._outbox.client.append(message(b"K", self._own_key))
         names, refusals = Names(), Refusals(self._entropy(16))
+        names.meanings.settings.read_only = self._read_only
         names.waiting.append(None)  # the ReadyForQuery that ends the start-up
         refusals.replication = startup.replication
         walk = Backend(names, refusals)
@@ -302,6 +307,7 @@ class PostgresRelay:
         self._target = routed.target
         self._masking, self._findings = routed.masking, routed.findings
         self._brake = routed.brake
+        self._read_only = routed.read_only
         self._session_id = routed.session_id
         try:
             parameters = self._parameters(routed)
@@ -326,6 +332,11 @@ class PostgresRelay:
             raise RemoteProtocolError(f"the credential of {target.name} names no user", hint="58000")
         parameters = {b"user": routed.credential.username.encode(), b"database": database.encode()}
         parameters.update(startup.parameters)
+        if routed.read_only:
+            # Names of parameters are the same in capitals, and the last one said counts.
+            for name in [each for each in parameters if each.lower() in _WRITABLE]:
+                del parameters[name]
+            parameters[READ_ONLY] = b"on"
         if options.tag:
             tag = b"recgate %b %b" % (
                 routed.session_id.encode(),

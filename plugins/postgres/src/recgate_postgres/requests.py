@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from recgate.mask.columns import COLUMNS, ColumnRefusal
 from recgate.policy.acts import ACTS, EXACT, Act
+from recgate.policy.reading import WRITES
 from recgate.sansio.frames import Request
 from recgate_postgres.calls import FILES
 from recgate_postgres.encodings import DEFAULT, decode
 from recgate_postgres.meanings import Meanings
 from recgate_postgres.redefining import may_redefine
 from recgate_postgres.values import bind_values
+from recgate_postgres.writes import writes
 
 if TYPE_CHECKING:
     from recgate_postgres.origin.outcomes import Plan
@@ -111,6 +113,8 @@ class SimpleDetails(_Details):
     def __getitem__(self, key: str) -> object:
         if key == ACTS:
             return self._books.meanings.query(self.text, self._books.behind)
+        if key == WRITES:
+            return writes(self._books.meanings.query(self.text, self._books.behind))
         if key == COLUMNS:
             return self._books.refusal()
         if key == EXACT:
@@ -139,6 +143,8 @@ class CallDetails(_Details):
             return self._books.refusal()
         if key == ACTS:
             return self._acts()
+        if key == WRITES:
+            return writes(self._acts())
         if key == EXACT:
             return self._body
         if key == "protocol":
@@ -242,8 +248,9 @@ class Portal(_Details):
         self.request = Request("sql", decode(statement.text, self.codec), 0, self)
 
     def __getitem__(self, key: str) -> object:
-        if key == ACTS:
-            return self.statement.acts or self.books.meanings.statement(self.statement)
+        if key in (ACTS, WRITES):
+            acts = self.statement.acts or self.books.meanings.statement(self.statement)
+            return acts if key == ACTS else writes(acts)
         if key == COLUMNS:
             return self.books.refusal()
         if key == EXACT:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from recgate.errors import RemoteProtocolError
 from recgate_postgres.encodings import DEFAULT, codec
 
-__all__ = ["Settings", "plain"]
+__all__ = ["READ_ONLY", "Settings", "plain"]
+
+READ_ONLY: Final = b"default_transaction_read_only"
 
 # Those in which no byte of a longer character can be taken for ASCII. In the others (BIG5, GB18030, GBK, JOHAB, SJIS,
 # SHIFT_JIS_2004, UHC) a backslash or a letter may be half of a character.
@@ -31,7 +34,7 @@ _VAGUE: Final = frozenset(("MULE_INTERNAL", "SQL_ASCII"))
 class Settings:
     """What ParameterStatus has said (55.2.6). `codec` shows texts; the rest says whether they can be read."""
 
-    __slots__ = ("codec", "encoding", "escapes", "server", "version")
+    __slots__ = ("codec", "encoding", "escapes", "read_only", "server", "version")
 
     def __init__(self) -> None:
         self.codec = DEFAULT
@@ -39,9 +42,18 @@ class Settings:
         self.escapes = True  # whether '\\' may escape in a plain string
         self.server = ""
         self.version = 0
+        self.read_only = False  # whether transactions must stay read-only
 
     def report(self, name: bytes, value: str) -> None:
-        """Note a ParameterStatus."""
+        """Note a ParameterStatus.
+
+        Raises:
+            RemoteProtocolError: something made transactions writable that must not be, whatever it was.
+        """
+        if self.read_only and name == READ_ONLY and value != "on":
+            raise RemoteProtocolError(
+                "the session is read-only, and its transactions no longer are", hint="25006"
+            )
         if name == b"client_encoding":
             self.encoding = value
             self.codec = codec(value)

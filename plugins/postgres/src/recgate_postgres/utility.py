@@ -6,7 +6,7 @@ kinds and names have a reader of their own here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 from recgate_postgres.bodies import define_function
@@ -81,6 +81,10 @@ def _extra(reader: Reader, kind: str, body: Json, part: Part) -> None:
             f"table {table}": None,
             f"{' '.join(part.objects).partition(' ')[0]} {table}.{body['subname']}": None,
         }
+    elif kind == "TransactionStmt":
+        if body.get("gid"):
+            part.objects[f"transaction {quoted(body['gid'])}"] = None
+        _writable(body.get("options", ()), part)
     elif kind == "LoadStmt":
         part.objects[f"library {body.get('filename', '')}"] = None
     granting: Json = body.get("action", body) if kind == "AlterDefaultPrivilegesStmt" else body
@@ -202,11 +206,23 @@ def _do(reader: Reader, body: Json, scope: Scope) -> Part:
     return reader.open("DO", opaque=True)
 
 
+def _writable(options: Iterable[Json], part: Part) -> None:
+    """Note a READ WRITE: it undoes what makes a transaction safe, whichever statement says it."""
+    for each in options:
+        option: Json = each.get("DefElem", {})
+        if option.get("defname") == "transaction_read_only":
+            said: Json = option.get("arg", {}).get("A_Const", {})
+            if said.get("ival", {}).get("ival", 0) != 1:
+                part.objects["setting transaction_read_only"] = None
+
+
 def _set(reader: Reader, body: Json, scope: Scope) -> Part:
     kind: str = body["kind"]
     part = reader.open("RESET" if "RESET" in kind else "SET")
     name: str = body.get("name", "all").lower()
     part.objects[f"setting {quoted(name)}"] = None
+    if kind == "VAR_SET_MULTI":
+        _writable(body.get("args", ()), part)
     if name in ("role", "session_authorization"):
         for each in body.get("args", ()):
             part.objects[f"role {each.get('A_Const', {}).get('sval', {}).get('sval', '')}"] = None

@@ -14,6 +14,7 @@ from recgate.decisions import Decision
 from recgate.errors import RemoteProtocolError
 from recgate.policy.acts import EXACT
 from recgate.sansio.frames import CLIENT, GATEWAY, UPSTREAM, Frame, Request, Side
+from recgate_ssh.brakegate import BrakeGate
 from recgate_ssh.commands import acts_of_line
 from recgate_ssh.frames import Kind, body_of, kind_of, word_frame
 from recgate_ssh.gating import judged, watch
@@ -80,6 +81,7 @@ class End:
         self.settle: Callable[[], None] | None = (
             None  # lets what a gate holds back go on before something else
         )
+        self.brake: BrakeGate | None = None  # counts what comes, where rules go by that
         self.other = self  # the end across, once the bridge has both
 
     def _lane_waits(self, yes: bool) -> None:
@@ -107,9 +109,8 @@ class End:
     def data(self, data: bytes, *, ext: bool) -> None:
         if self.through is not None:
             self.through(data, ext)
-            return
-        kind = "ext" if ext else "data"
-        self.lane.push(Frame(self.side, kind, data, self.bridge.number), self.other.put)
+        else:
+            self.pass_on(data, ext)
 
     def settled(self) -> None:
         """Let go of what a gate holds: something follows that must not overtake it."""
@@ -118,12 +119,26 @@ class End:
 
     def pass_on(self, data: bytes, ext: bool) -> None:
         """Take data on, past the gates."""
+        if self.brake is not None:
+            self.brake.feed(data, ext)
+        else:
+            self.push(data, ext)
+
+    def push(self, data: bytes, ext: bool) -> None:
+        """Take data to the other end."""
         self.lane.push(Frame(self.side, "ext" if ext else "data", data, self.bridge.number), self.other.put)
 
     def eof(self) -> None:
         self.settled()
         if self.defer is None or not self.defer(self._eof):
-            self._eof()
+            self._behind(self._eof)
+
+    def _behind(self, what: Callable[[], None]) -> None:
+        """Do something behind all data that has come."""
+        if self.brake is None:
+            what()
+        else:
+            self.brake.then(what)
 
     def _eof(self) -> None:
         self.lane.push(Frame(self.side, "eof", b"", self.bridge.number), self.other.put_eof)
@@ -138,11 +153,14 @@ class End:
                 self.abandon()
             self.over = True
             self.other.pause("peer", False)
-            self.lane.push(Frame(self.side, "close", b"", self.bridge.number), self.other.put_close)
-            self.bridge.end_closed()
+            self._behind(self._close)
+
+    def _close(self) -> None:
+        self.lane.push(Frame(self.side, "close", b"", self.bridge.number), self.other.put_close)
+        self.bridge.end_closed()
 
     def request(self, name: str, payload: bytes, slot: Slot | None) -> None:
-        self.bridge.request(self, name, payload, slot)
+        self._behind(lambda: self.bridge.request(self, name, payload, slot))
 
     def reply(self, ok: bool) -> None:
         if not self.asked:
@@ -190,6 +208,9 @@ class Bridge:
         self._started = False
         for end in self.ends.values():
             end.lane.notice = self.tell
+        brake = crossing.session.brake
+        if brake is not None and brake.flowing:
+            far.brake = BrakeGate(self, brake, far.push)
         if kind == "session" and judged(crossing.session):
             near.through = self._early
 
@@ -371,9 +392,19 @@ class Bridge:
 
     # -- the end ---------------------------------------------------------------------------------------
 
+    def stop(self, decision: Decision) -> None:
+        """End what runs, because what it says was refused."""
+        client, target = self.ends[CLIENT], self.ends[UPSTREAM]
+        self.end_with(self.words(decision))
+        for end in (target,) if self.kind == "session" else (client, target):
+            if end.channel is not None:
+                end.channel.close()
+
     def end_closed(self) -> None:
         """One channel is gone; the bridge is, too, when both are."""
         if all(end.over or end.channel is None for end in self.ends.values()):
+            if self.crossing.session.brake is not None:
+                self.crossing.session.brake.forget(self.number)
             self.crossing.finished(self)
 
     @property
