@@ -10,7 +10,10 @@ from recgate_postgres.names import Names
 from recgate_postgres.origin import judging
 from recgate_postgres.origin.judging import Judge
 from recgate_postgres.origin.model import Traced
+from recgate_postgres.origin.overlay import Overlay
 from recgate_postgres.origin.sights import Sight
+from recgate_postgres.origin.snapshot import Snapshot
+from recgate_postgres.origin.tracing import Tracer
 from recgate_postgres.requests import Portal, SimpleDetails, Statement
 from recgate_postgres.settings import Settings
 
@@ -124,6 +127,27 @@ def test_a_tracer_that_counts_statements_otherwise_is_not_believed():
     assert ask("select 1; select ssn") is None
     assert judge.refusal is not None
     assert "how many statements" in judge.refusal.reason
+
+
+def test_whatever_a_tracer_raises_refuses_that_request_and_no_more():
+    scene = Scene()
+    judge, ask = make(scene)
+
+    def trace(text, catalog, path, trusted):
+        raise KeyError(text)
+
+    judge._trace = trace
+
+    assert ask("select ssn") is None
+    assert judge.refusal is not None
+    assert judge.refusal.reason.startswith("following it failed (KeyError)")
+
+
+def test_a_sessions_view_of_a_catalog_can_be_traced_through():
+    """What is learnt of a catalog is kept by weak references to it."""
+    overlay = Overlay(Snapshot(18, 7, (), ()), ("pg_catalog",), (frozenset(), frozenset()))
+
+    assert Tracer(overlay).trace("select 1", ("pg_catalog",))
 
 
 def test_functions_are_trusted_that_every_mask_trusts():

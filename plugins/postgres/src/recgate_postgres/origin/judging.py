@@ -125,6 +125,8 @@ class Judge:
             self.refusal = exc.refusal
         except Untraceable as exc:
             self.refusal = self._refusal(str(exc))
+        except Exception as exc:  # noqa: BLE001 - a mask's doubt refuses what it was asked about, whatever raised (law 3)
+            self.refusal = self._refusal(f"following it failed ({type(exc).__name__})")
         self._plans.append(plan)
         if plan is not None:
             self._note(text, plan)

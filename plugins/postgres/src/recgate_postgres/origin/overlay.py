@@ -21,7 +21,7 @@ _ALIASES: Final = ("pg_temp", HERE)
 class Overlay:
     """A `Catalog`."""
 
-    __slots__ = ("_relations", "_schemas", "_types", "generation", "under", "version")
+    __slots__ = ("__weakref__", "_relations", "_schemas", "_types", "generation", "under", "version")
 
     def __init__(
         self, under: Snapshot, path: Sequence[str], temporary: tuple[frozenset[str], frozenset[str]]
