@@ -91,6 +91,7 @@ def seed(cluster: Cluster) -> None:
         f"create table customers (id int primary key, {columns});"  # noqa: S608
         f"insert into customers values (1, {values}), (2{', null' * len(CANARIES)}), (3, {values});"
         "create table spare (id int, note text);"
+        "create table other (id int, plain text); insert into other values (1, 'nothing'), (2, null);"
         "create view people as select id, name as called, email as mail from customers;"
         "analyze"
     )
@@ -106,7 +107,10 @@ def configuration(cluster: Cluster) -> dict[str, object]:
 
     return {
         "listeners": [{"protocol": "postgres", "bind": "127.0.0.1:0", "tls": "allow"}],
-        "targets": [target("verbs", "verbs"), target("content", "data")],
+        "targets": [
+            target("verbs", "verbs"),
+            *(target(name, "data") for name in ("content", "origin", "origin-mask", "origin-strict")),
+        ],
         "policies": [
             {"name": name, "when": f'target.labels.suite == "verbs" && {when}', "then": "deny"}
             for name, when in {
@@ -122,7 +126,20 @@ def configuration(cluster: Cluster) -> dict[str, object]:
                 "patterns": {"name": CANARIES["name"]},
                 "deny": ["wqzkxvj"],
                 "targets": {"suite": "content"},
-            }
+            },
+            *(
+                {
+                    "name": f"columns-{suite}",
+                    "columns": [f"customers.{name}" for name in CANARIES],
+                    "targets": {"suite": suite},
+                    **how,
+                }
+                for suite, how in {
+                    "origin": {},
+                    "origin-mask": {"untraced": "mask"},
+                    "origin-strict": {"predicates": "refuse"},
+                }.items()
+            ),
         ],
     }  # fmt: skip
 
