@@ -84,6 +84,7 @@ def test_what_a_body_writes_leaves():
         ("select loop(1)", "goes too deep"),
         ("select makes()", "Create cannot be followed"),
         ("select outer_of()", "hangs on where it is called"),
+        ("execute p(ssn_of(1))", "EXECUTE is given values of columns"),
         ("select broken()", "the body of public.broken cannot be read"),
         ("create function f() returns int language sql as 'select 1'", "CreateFunction is a statement"),
     ],

@@ -58,6 +58,11 @@ def test_what_an_error_may_quote():
     )
     for text in ("commit", "set constraints all immediate", "reindex table customers", "vacuum full"):
         assert traced(text).read == frozenset((ANYTHING,)), text
+    assert said(traced("select * from customers").read) == "customers.id customers.name customers.ssn"
+    assert (
+        said(traced("select c.* from customers c, orders").read)
+        == "customers.id customers.name customers.ssn"
+    )
     assert said(traced("select name from customers").read) == "customers.name"
     assert (
         said(traced("create index on customers ((ssn::int))").read)
