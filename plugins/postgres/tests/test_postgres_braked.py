@@ -30,6 +30,7 @@ from recgate.errors import LocalProtocolError, RemoteProtocolError
 from recgate.policy.braking import NEVER, Brake, Crossing
 from recgate.sansio.asks import PAUSED, Ask, Reply
 from recgate.sansio.frames import UPSTREAM
+from recgate_postgres.backend import Backend
 from recgate_postgres.braked import STOPPED
 from recgate_postgres.messages import fields_of, message, query
 
@@ -273,3 +274,9 @@ def test_only_the_row_that_was_given_out_can_be_refused() -> None:
     first = talk.relay.next_event(UPSTREAM)
     with pytest.raises(LocalProtocolError):
         talk.relay.refuse(first, NO)  # pyright: ignore[reportArgumentType] - it is a frame
+
+
+def test_without_a_brake_nothing_stands_in_the_way_of_rows() -> None:
+    relay = Talk().relay
+    assert type(relay._backend) is Backend
+    assert relay._braked is None
