@@ -19,7 +19,7 @@ import trio
 
 from recgate.dispatch import broadcast
 from recgate.metrics import AUDIT_DROPPED, AUDIT_FAILED
-from recgate.providers import Observer
+from recgate.providers import Observer, Working
 
 __all__ = ["AuditEvent", "AuditTrail", "JsonlObserver"]
 
@@ -74,6 +74,8 @@ class AuditTrail:
         async with trio.open_nursery() as nursery:
             for observer, _, receive in self._channels:
                 nursery.start_soon(self._feed, observer, receive)
+                if isinstance(observer, Working):
+                    nursery.start_soon(self._work, observer, observer)
 
     async def _feed(self, observer: Observer, receive: trio.MemoryReceiveChannel[AuditEvent]) -> None:
         try:
@@ -84,14 +86,15 @@ class AuditTrail:
                 while receive.statistics().current_buffer_used:
                     await self._tell(observer, receive.receive_nowait())
 
-    async def _tell(self, observer: Observer, event: AuditEvent) -> None:
-        def failed(broken: Observer, exc: Exception) -> None:
-            AUDIT_FAILED.labels(broken.name).inc()
-            log.warning(
-                "observer.failed", observer=broken.name, error=type(exc).__name__, detail=str(exc)[:200]
-            )
+    async def _work(self, observer: Observer, working: Working) -> None:
+        await broadcast((observer,), lambda _: working.work(self), self._failed)
 
-        await broadcast((observer,), lambda each: each.observe(event), failed)
+    async def _tell(self, observer: Observer, event: AuditEvent) -> None:
+        await broadcast((observer,), lambda each: each.observe(event), self._failed)
+
+    def _failed(self, broken: Observer, exc: Exception) -> None:
+        AUDIT_FAILED.labels(broken.name).inc()
+        log.warning("observer.failed", observer=broken.name, error=type(exc).__name__, detail=str(exc)[:200])
 
 
 class JsonlObserver:

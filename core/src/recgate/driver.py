@@ -44,6 +44,11 @@ class DriverSession:
         return self._door.connection
 
     @property
+    def session(self) -> Session | None:
+        """The session, from when its recording is open: before `open` has returned, where somebody must approve it."""
+        return self._door.session
+
+    @property
     def data_dir(self) -> Path:
         """The gateway's data directory, for host keys and authorities."""
         return self._door.gateway.config.data_dir

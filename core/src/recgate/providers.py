@@ -18,7 +18,7 @@ from recgate.sansio.surveys import Surveyor
 if TYPE_CHECKING:
     import socket
 
-    from recgate.audit import AuditEvent
+    from recgate.audit import AuditEvent, AuditTrail
     from recgate.config import ListenerSettings
     from recgate.driver import DriverSession
     from recgate.gateway import Gateway
@@ -59,6 +59,7 @@ __all__ = [
     "Stage",
     "Vault",
     "Way",
+    "Working",
 ]
 
 
@@ -443,6 +444,18 @@ class Observer(Protocol):
 
     async def observe(self, event: AuditEvent) -> None:
         """Take one event. Called in order, from a task of its own; an exception is logged and counted."""
+        ...
+
+
+@runtime_checkable
+class Working(Protocol):
+    """What an observer may offer besides: work of its own, so that observing waits for nobody."""
+
+    async def work(self, trail: AuditTrail) -> None:
+        """Work for as long as the audit trail does, and until cancelled with it.
+
+        What it has to say itself it emits there. An exception is logged and counted, and ends the work alone.
+        """
         ...
 
 

@@ -90,7 +90,9 @@ class Door:
         principal = await challenge.answer()
         return LoggedIn(principal, LoginName.parse(name).target)
 
-    async def open(self, who: LoggedIn, details: Mapping[str, str]) -> Session:
+    async def open(
+        self, who: LoggedIn, details: Mapping[str, str], tell: Callable[[str], None] | None = None
+    ) -> Session:
         await trio.lowlevel.checkpoint()
         if who.target != self.gate.target.name:
             raise AccessDenied(f'no ssh target "{who.target}" is open to you: see `recgate targets`')

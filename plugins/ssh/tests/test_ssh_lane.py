@@ -49,7 +49,7 @@ async def test_a_recorder_that_cannot_open_refuses_in_words(gate: Gate, monkeypa
     from plugins.ssh.tests import gate as module
     from recgate.errors import RecordingFailed
 
-    async def refuse(self: object, who: object, details: object) -> None:
+    async def refuse(self: object, who: object, details: object, tell: object = None) -> None:
         raise RecordingFailed("store-file: /var/lib/recgate is not writable")
 
     monkeypatch.setattr(module.Door, "open", refuse)

@@ -152,6 +152,7 @@ class End:
             if self.abandon is not None:
                 self.abandon()
             self.over = True
+            self.lane.give_up()
             self.other.pause("peer", False)
             self._behind(self._close)
 
@@ -192,8 +193,16 @@ class Bridge:
     """One channel of the session. `opener` is the side that asked for it."""
 
     def __init__(
-        self, crossing: Crossing, number: int, kind: str, opener: Side, channel: WireChannel
+        self,
+        crossing: Crossing,
+        number: int,
+        kind: str,
+        opener: Side,
+        channel: WireChannel,
+        *,
+        granted: bool = False,
     ) -> None:
+        self._granted = granted  # the opener has its channel already
         self.crossing = crossing
         self.number = number
         self.kind = kind
@@ -223,7 +232,10 @@ class Bridge:
         def deliver(frame: Frame) -> None:
             channel = self.crossing.channel_towards(self.opener.other.side)
             if channel is None:
-                self._refuse(CONNECT_FAILED, "the other side has no room for a channel")
+                if self._granted:
+                    self.end_with("the other side has no room for a channel")
+                else:
+                    self._refuse(CONNECT_FAILED, "the other side has no room for a channel")
                 return
             self.opener.other.channel = channel
             channel.events = self.opener.other
@@ -245,14 +257,19 @@ class Bridge:
 
         def deliver(_: Frame) -> None:
             assert self.opener.channel is not None
-            self.opener.channel.accept()
+            if not self._granted:
+                self.opener.channel.accept()
             self.opener.lane.release()
 
         far.lane.push(word_frame(far.side, Kind.CONFIRM, {}, self.number), deliver)
 
     def far_refused(self, far: End, code: int, reason: str) -> None:
-        """Refuse the channel in the other leg's words."""
-
+        """Refuse the channel in the other leg's words; one that was granted already ends as a failed command does."""
+        if self._granted:
+            self.opener.lane.release()
+            self.end_with(f"{self.crossing.session.target.name} refused a channel: {reason[:1_000]}")
+            far.channel, far.over = None, True
+            return
         self._fail(word_frame(far.side, Kind.FAILURE, {"code": code, "reason": reason[:1_000]}, self.number))
 
     def _refuse(self, code: int, reason: str) -> None:

@@ -87,6 +87,7 @@ class Visit:
         self._who: LoggedIn | None = None
         self._arrived = trio.Event()
         self._target_socket: socket.socket | None = None
+        self._keeping_alive = False
 
     def _spawn(self, task: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._nursery.start_soon(task)
@@ -153,7 +154,8 @@ class Visit:
             return
         if reached:
             passage.go()
-            self._spawn(self._keep_alive)
+            if not self._keeping_alive:
+                self._spawn(self._keep_alive)
             await passage.over.wait()
         await self._wind_down()
 
@@ -202,7 +204,8 @@ class Visit:
         door, who = self._door, self._who
         assert who is not None
         client = self._passage.links[CLIENT]
-        session = await door.open(who, {"client": client.facts["version"], "cipher": client.facts["cipher"]})
+        details = {"client": client.facts["version"], "cipher": client.facts["cipher"]}
+        session = await door.open(who, details, self._told)
         self._passage.opened(session)
         options = session.target.options
         assert isinstance(options, SshTargetOptions)
@@ -213,6 +216,14 @@ class Visit:
             await self._log_in(session, username, known, self._target_socket)
         if scope.cancelled_caught:
             raise UpstreamFailed(f"{session.target.name} did not finish its SSH handshake in time")
+
+    def _told(self, text: str) -> None:
+        """Somebody must approve the session: say so on its channels, and notice a client that is gone meanwhile."""
+        session = self._door.session
+        assert session is not None
+        self._passage.held(session, text)
+        self._keeping_alive = True
+        self._spawn(self._keep_alive)
 
     async def _log_in(self, session: Session, username: str, known: bytes, sock: socket.socket) -> None:
         info = session.target

@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol
 
+import trio
+
 from recgate.decisions import Decision
 from recgate.errors import RecordingFailed
 from recgate.sansio.frames import Frame, Request
@@ -54,7 +56,7 @@ class Traffic(Protocol):
 class Lane:
     """Frames of one side of one channel. `pause` stops the source while something waits, and lets it go on."""
 
-    __slots__ = ("_held", "_pause", "_queue", "_running", "_session", "_traffic", "notice")
+    __slots__ = ("_asking", "_held", "_pause", "_queue", "_running", "_session", "_traffic", "notice")
 
     def __init__(self, traffic: Traffic, pause: Callable[[bool], None]) -> None:
         self._traffic = traffic
@@ -63,6 +65,7 @@ class Lane:
         self._queue: deque[Item] | None = None  # made when something waits: most channels never do
         self._running = False
         self._held = False
+        self._asking: trio.CancelScope | None = None
         self.notice: Callable[[str], None] | None = None
 
     @property
@@ -138,6 +141,22 @@ class Lane:
                 return denied
         return None
 
+    def give_up(self) -> None:
+        """Wait no longer for whoever decides on a request: its channel is gone."""
+        if self._asking is not None:
+            self._asking.cancel()
+
+    async def _submitted(self, frame: Frame, also: tuple[Request, ...]) -> Frame | Decision | None:
+        """Have a frame decided on and recorded; None if it was given up meanwhile."""
+        if frame.request is None and not also:
+            return await self._session.submit(frame)
+        with trio.CancelScope() as self._asking:
+            try:
+                return await self._asked(frame, also) or await self._session.submit(frame)
+            finally:
+                self._asking = None
+        return None
+
     async def _run(self) -> None:
         """Empty the queue. Cancelled, what was not delivered is dropped with the session."""
         traffic = self._traffic
@@ -147,9 +166,11 @@ class Lane:
                 frame, deliver, deny, also = self._queue.popleft()
                 await session.room()
                 session.notice = self.notice
-                outcome = await self._asked(frame, also) or await session.submit(frame)
+                outcome = await self._submitted(frame, also)
                 if traffic.stopped:
                     return
+                if outcome is None:
+                    continue
                 if isinstance(outcome, Decision):
                     if deny is not None:
                         deny(outcome)

@@ -18,7 +18,7 @@ from recgate.sansio.frames import CLIENT, UPSTREAM, Request, Side
 from recgate.session import Session
 from recgate.telling import for_client
 from recgate_ssh.bridge import PROHIBITED, Bridge
-from recgate_ssh.doorstep import Doorstep
+from recgate_ssh.doorstep import Antechamber, Doorstep
 from recgate_ssh.forwarding import Forwarding
 from recgate_ssh.lane import Lane
 from recgate_ssh.wire.channel import WireChannel
@@ -73,6 +73,8 @@ class Passage:
         self.told = False  # a client was told the end on its channels
         self._session: Session | None = None
         self._waiting: list[Callable[[], None]] = []
+        self._inside: list[Antechamber] = []  # channels whose clients were told that they wait
+        self._words = ""  # what they are told
         self._channels_seen = 0
         self._no_more_sessions = False
         self.forwarding: Forwarding | None = None
@@ -92,19 +94,47 @@ class Passage:
     def opened(self, session: Session) -> None:
         """Take the open session; nothing crosses before `go`."""
         self._session = session
+        self._words = ""  # whoever comes now waits for the target alone
         self.forwarding = Forwarding(self)
         session.on_end(self._ended_from_outside)
+
+    def held(self, session: Session, text: str) -> None:
+        """Somebody must approve the session: its channels are granted meanwhile, so that their clients hear of it."""
+        self._session = session
+        self._words = text
+        self._release()
+
+    def _admit(self, payload: bytes, channel: WireChannel) -> None:
+        self._channels_seen += 1
+        chamber = Antechamber(channel, payload, self._channels_seen, Lane(self, lambda yes: None))
+        self._inside.append(chamber)
+        chamber.tell(self._words)
 
     def go(self) -> None:
         """The target is reached: let what waits cross."""
         self.ready = True
         if not self.links[UPSTREAM].up:
             self.lost(UPSTREAM, "closed right after the login")  # and nobody was told while it was logging in
+        inside, self._inside = self._inside, []
+        for each in inside:
+            self._carry_on(each)
         self._release()
+
+    def _carry_on(self, chamber: Antechamber) -> None:
+        """Let a channel cross that was granted while somebody decided."""
+        values = unpack(CHANNELS["session"], chamber.payload)
+        bridge = Bridge(self, chamber.number, "session", CLIENT, chamber.channel, granted=True)
+        self.bridges[chamber.number] = bridge
+        bridge.open(chamber.payload, values, None)
+        chamber.leave(bridge.opener)  # it is read again once the target has opened its like
 
     def refuse(self, reason: str) -> None:
         """There is no way to the target: tell whoever asks."""
         self.refusal = reason
+        inside, self._inside = self._inside, []
+        for each in inside:
+            lane = each.lane if self._session is not None else None
+            each.leave(Doorstep(each.channel, reason, each.number, lane, self.turned_away.set, inside=True))
         self._release()
 
     def _release(self) -> None:
@@ -126,6 +156,8 @@ class Passage:
             channel.refuse(PROHIBITED, "the session is over")
         elif self.refusal:
             self._turn_away(kind, channel)
+        elif not self.ready and self._words and kind == "session" and len(self._inside) < MAX_WAITING:
+            self._admit(payload, channel)
         elif not self.ready:
             self._later(lambda: self.channel_requested(side, kind, payload, channel))
         else:
