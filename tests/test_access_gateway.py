@@ -83,6 +83,9 @@ def test_access_is_asked_for_granted_used_shown_and_taken_back(gate: GatewayProc
         assert requests(gate, "revoke", request, "--reason", "enough").returncode == 0
         with pytest.raises(psycopg.OperationalError, match="the grant that it stood on was taken back"):
             connection.execute("SELECT 1")
+    gate.until(lambda: gate.rows("sessions")[0]["status"] == "sealed", "the seal")
+    assert gate.rows("sessions")[0]["approved"] == ["carol"]
+    assert " carol" in gate.run("sessions").splitlines()[1]
     (note,) = [each for each in gate.rows("show", live["id"]) if each.get("text") == "access was granted"]
     assert (note["approval"], note["by"]) == (request, ["carol"])
     assert "is open to you" in refused(gate)

@@ -164,6 +164,10 @@ def test_psql_waits_and_goes_on_once_somebody_approves(gate: GatewayProcess) -> 
     entries = gate.rows("show", row["session"])
     steps = [(each.get("step"), each.get("by")) for each in entries if each["kind"] == "held"]
     assert steps == [(None, None), ("asked", None), ("approved", "carol")]
+    gate.until(
+        lambda: {row["id"]: row for row in gate.rows("sessions")}[row["session"]]["approved"] == ["carol"],
+        "who approved",
+    )
     assert rows_left(gate) == 3
 
 

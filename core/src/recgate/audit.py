@@ -19,7 +19,8 @@ import trio
 
 from recgate.dispatch import broadcast
 from recgate.metrics import AUDIT_DROPPED, AUDIT_FAILED
-from recgate.providers import Observer, Working
+from recgate.observing import Working
+from recgate.providers import Observer
 
 __all__ = ["AuditEvent", "AuditTrail", "JsonlObserver"]
 

@@ -18,7 +18,7 @@ from recgate.sansio.surveys import Surveyor
 if TYPE_CHECKING:
     import socket
 
-    from recgate.audit import AuditEvent, AuditTrail
+    from recgate.audit import AuditEvent
     from recgate.config import ListenerSettings
     from recgate.driver import DriverSession
     from recgate.gateway import Gateway
@@ -59,7 +59,6 @@ __all__ = [
     "Stage",
     "Vault",
     "Way",
-    "Working",
 ]
 
 
@@ -447,18 +446,6 @@ class Observer(Protocol):
         ...
 
 
-@runtime_checkable
-class Working(Protocol):
-    """What an observer may offer besides: work of its own, so that observing waits for nobody."""
-
-    async def work(self, trail: AuditTrail) -> None:
-        """Work for as long as the audit trail does, and until cancelled with it.
-
-        What it has to say itself it emits there. An exception is logged and counted, and ends the work alone.
-        """
-        ...
-
-
 class RecordingStore(Protocol):
     """Keeps sealed recordings as named objects per session. Synchronous: called in workers, never in the loop."""
 
@@ -512,6 +499,7 @@ class SessionRow:
     bytes_upstream: int = 0
     denied: int = 0
     masked: int = 0
+    approved: tuple[str, ...] = ()  # who granted it, or approved something in it
 
 
 @dataclass(frozen=True, slots=True)

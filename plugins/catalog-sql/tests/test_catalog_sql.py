@@ -46,7 +46,16 @@ def fill(catalog, *rows):
 
 
 def test_a_row_comes_back_as_it_was_put(catalog):
-    row = replace(ROW, ended=1060.5, status="sealed", reason="closed", requests=3, rows=2**40, denied=1)
+    row = replace(
+        ROW,
+        ended=1060.5,
+        status="sealed",
+        reason="closed",
+        requests=3,
+        rows=2**40,
+        denied=1,
+        approved=("carol", "dave"),
+    )
     catalog.put(row)
     assert catalog.get(row.id) == row
     assert catalog.get("0190") is None
@@ -151,7 +160,7 @@ def test_a_catalog_of_another_release_is_refused(url):
     with engine.begin() as connection:
         connection.execute(sa.text("UPDATE catalog_version SET version = 99"))
     engine.dispose()
-    with pytest.raises(RecgateError, match="schema version 99, this release knows 1"):
+    with pytest.raises(RecgateError, match="schema version 99, this release knows 2"):
         SqlCatalog(url)
 
 
@@ -189,6 +198,24 @@ def test_preparing_again_changes_nothing(url):
         assert connection.execute(sa.text("SELECT version FROM catalog_version")).fetchall() == [(VERSION,)]
         assert connection.execute(sa.select(sa.func.count()).select_from(sessions)).scalar() == 0
     engine.dispose()
+
+
+def test_a_catalog_of_the_release_before_gets_what_it_lacks(url):
+    engine = sa.create_engine(url)
+    prepare(engine)
+    SqlCatalog(url).put(ROW)
+    with engine.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE sessions DROP COLUMN approved"))
+        connection.execute(sa.text("UPDATE catalog_version SET version = 1"))
+    prepare(engine)
+    engine.dispose()
+    made = SqlCatalog(url)
+    assert made.get(ROW.id) == ROW
+    made.put(replace(ROW, approved=("carol",)))
+    found = made.get(ROW.id)
+    made.close()
+    assert found is not None
+    assert found.approved == ("carol",)
 
 
 def config(data_dir, word="sql") -> Any:

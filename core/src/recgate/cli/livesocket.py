@@ -93,7 +93,7 @@ def live_sessions(data_dir: Path) -> list[SessionRow] | None:
 
 def live_row(line: Mapping[str, object]) -> SessionRow:
     """Give the row of a live session as the gateway describes it."""
-    started, requests = line.get("started"), line.get("requests")
+    started, requests, approved = line.get("started"), line.get("requests"), line.get("approved")
     return SessionRow(
         id=str(line.get("session", "")),
         user=str(line.get("user", "")),
@@ -103,4 +103,5 @@ def live_row(line: Mapping[str, object]) -> SessionRow:
         source=str(line.get("source", "")),
         started=float(started) if isinstance(started, (int, float)) else 0.0,
         requests=requests if isinstance(requests, int) else 0,
+        approved=tuple(map(str, cast("list[object]", approved))) if isinstance(approved, list) else (),
     )

@@ -15,6 +15,7 @@ from recgate.cli.recordings import NOTHING, Recordings, warn
 from recgate.providers import SessionFilter, SessionRow
 from recgate.transcript.columns import aligned
 from recgate.transcript.moments import parse_moment, show_duration, show_moment
+from recgate.transcript.neutral import neutralise
 
 if TYPE_CHECKING:
     from click import Context, Parameter
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Moment", "sessions"]
 
 HEADINGS: Final = (
-    "SESSION", "USER", "TARGET", "PROTOCOL", "STARTED", "LENGTH", "STATUS", "REQUESTS", "ROWS", "DENIED", "SOURCE"
+    "SESSION", "USER", "TARGET", "PROTOCOL", "STARTED", "LENGTH", "STATUS", "REQUESTS", "ROWS", "DENIED", "SOURCE",
+    "APPROVED",
 )  # fmt: skip
 PAGE: Final = 1_000  # rows that are asked for at a time
 RIGHT: Final = frozenset({5, 7, 8, 9})
@@ -113,7 +115,7 @@ def _just_opened(
 
 
 def _as_json(row: SessionRow) -> dict[str, object]:
-    shown: dict[str, object] = {**asdict(row), "groups": list(row.groups)}
+    shown: dict[str, object] = {**asdict(row), "groups": list(row.groups), "approved": list(row.approved)}
     return shown
 
 
@@ -131,4 +133,5 @@ def _cells(row: SessionRow) -> Sequence[str]:
         str(row.rows),
         str(row.denied or ""),
         row.source,
+        neutralise(", ".join(row.approved)),
     )

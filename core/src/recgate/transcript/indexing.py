@@ -70,6 +70,10 @@ def row_of(opened: Mapping[str, object]) -> SessionRow:
     )
 
 
+GRANTED: Final = "access was granted"  # the note of a session that stands on a grant
+MAX_APPROVED: Final = 100  # names of one row
+
+
 @dataclass(slots=True)
 class _Indexed:
     """What is known of one session that is being recorded."""
@@ -80,6 +84,7 @@ class _Indexed:
     rows: int = 0
     denied: int = 0
     masked: int = 0
+    approved: list[str] = field(default_factory=list[str])
     data: list[int] = field(default_factory=lambda: [0, 0, 0])
     last: int = 0  # µs of the last frame
     waiting: list[Entry] = field(default_factory=list[Entry])
@@ -95,7 +100,20 @@ class _Indexed:
             bytes_upstream=self.data[1],
             denied=self.denied,
             masked=self.masked,
+            approved=tuple(self.approved),
         )
+
+
+def _note_approvals(approved: list[str], body: Mapping[str, object]) -> None:
+    """Note who let something through: a held request, or the session by a grant."""
+    by: object = ()
+    if body.get("step") == "approved":
+        by = (body.get("by"),)
+    elif body.get("text") == GRANTED:
+        by = body.get("by")
+    for name in cast("Sequence[object]", by) if isinstance(by, (list, tuple)) else ():
+        if isinstance(name, str) and name not in approved and len(approved) < MAX_APPROVED:
+            approved.append(name)
 
 
 class Indexer:
@@ -129,10 +147,14 @@ class Indexer:
             self._sessions[session] = _Indexed(row, transcriber)
             self._catalog.put(row)
             return
-        inner, counts = cast("tuple[bytes, list[int]]", cbor2.loads(state))
+        # What an earlier release saved has nobody's names behind the counts.
+        inner, counts, *names = cast("tuple[bytes, list[int], list[str]]", cbor2.loads(state))
         transcriber = SessionTranscriber(self._protocols, opened, state=inner, rows=self._decodes)
         requests, rows, denied, masked, last, *data = counts
-        self._sessions[session] = _Indexed(row, transcriber, requests, rows, denied, masked, data, last)
+        approved = list(names[0]) if names else []
+        self._sessions[session] = _Indexed(
+            row, transcriber, requests, rows, denied, masked, approved, data, last
+        )
 
     def feed(self, session: str, opened: Mapping[str, object], frames: Iterable[RecordedFrame]) -> None:
         """Take the next frames of a session, in order."""
@@ -152,7 +174,7 @@ class Indexer:
         self._index(indexed)
         self._catalog.put(indexed.counted())
         counts = [indexed.requests, indexed.rows, indexed.denied, indexed.masked, indexed.last, *indexed.data]
-        return cbor2.dumps([indexed.transcriber.save(), counts])
+        return cbor2.dumps([indexed.transcriber.save(), counts, indexed.approved])
 
     def finish(self, session: str, end: Mapping[str, object], status: str) -> None:
         """The recording is sealed: index what was left incomplete and give the row its end and `status`."""
@@ -195,6 +217,8 @@ class Indexer:
             indexed.rows += rows if isinstance(rows, int) else 0
         elif kind == "decision":
             indexed.denied += entry.body.get("effect") == "deny"
+        elif kind in ("held", "note"):
+            _note_approvals(indexed.approved, entry.body)
         elif kind == "mask":
             count = entry.body.get("count", 1)
             indexed.masked += count if isinstance(count, int) else 1

@@ -60,6 +60,7 @@ class SqlCatalog:
         """Insert or replace the row of a session. Raises `RecgateError` when the database cannot."""
         values: dict[str, object] = {name: getattr(row, name) for name in COLUMNS}
         values["groups"] = json.dumps(row.groups)
+        values["approved"] = json.dumps(row.approved)
         try:
             with self._engine.begin() as connection:
                 connection.execute(self._put, values)
@@ -143,6 +144,7 @@ def _went_on(moment: float, *, narrow: bool) -> sa.ColumnElement[bool]:
 def _row(found: sa.Row[Any]) -> SessionRow:
     values: dict[str, Any] = dict(found._mapping)  # pyright: ignore[reportPrivateUsage]  # SQLAlchemy's documented name
     values["groups"] = tuple(json.loads(values["groups"]))
+    values["approved"] = tuple(json.loads(values["approved"]))
     return SessionRow(**values)
 
 

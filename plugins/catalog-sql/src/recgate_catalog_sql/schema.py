@@ -10,7 +10,7 @@ from recgate.errors import RecgateError
 
 __all__ = ["VERSION", "prepare", "sessions"]
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 metadata = sa.MetaData()
 
@@ -36,6 +36,7 @@ sessions = sa.Table(
     sa.Column("bytes_upstream", sa.BigInteger, nullable=False),
     sa.Column("denied", sa.BigInteger, nullable=False),
     sa.Column("masked", sa.BigInteger, nullable=False),
+    sa.Column("approved", sa.Text, nullable=False, server_default="[]"),  # a JSON list
 )
 # Each listing walks one of these from its newest end: the first page of a million sessions costs a page.
 sa.Index("sessions_started", sessions.c.started, sessions.c.id)
@@ -55,6 +56,7 @@ def prepare(engine: sa.Engine) -> None:
     """
     if not sa.inspect(engine).has_table(_version.name):
         _create(engine)
+    _migrate(engine)
     with engine.connect() as connection:
         found = connection.execute(sa.select(sa.func.max(_version.c.version))).scalar()
     if found != VERSION:
@@ -63,6 +65,21 @@ def prepare(engine: sa.Engine) -> None:
             f"catalog-sql: {where} has schema version {found}, this release knows {VERSION}: "
             "use the release that made it, or move the catalog away"
         )
+
+
+def _migrate(engine: sa.Engine) -> None:
+    """Bring the tables of an earlier release to this one's shape. Of several processes one does it."""
+    with engine.connect() as connection:
+        if connection.execute(sa.select(sa.func.max(_version.c.version))).scalar() != 1:
+            return
+    with engine.begin() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection.exec_driver_sql("LOCK TABLE catalog_version IN EXCLUSIVE MODE")
+        if connection.execute(sa.select(sa.func.max(_version.c.version))).scalar() == 1:
+            connection.exec_driver_sql("ALTER TABLE sessions ADD COLUMN approved TEXT NOT NULL DEFAULT '[]'")
+            connection.execute(_version.update().values(version=2))
 
 
 def _create(engine: sa.Engine) -> None:
