@@ -26,6 +26,7 @@ KEYS = [
     "bytes_upstream",
     "denied",
     "masked",
+    "approved",
 ]
 
 

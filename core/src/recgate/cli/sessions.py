@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Moment", "sessions"]
 
 HEADINGS: Final = (
-    "SESSION", "USER", "TARGET", "PROTOCOL", "STARTED", "LENGTH", "STATUS", "REQUESTS", "ROWS", "DENIED", "SOURCE",
-    "APPROVED",
+    "SESSION", "USER", "TARGET", "PROTOCOL", "STARTED", "LENGTH", "STATUS", "REQUESTS", "ROWS", "DENIED", "APPROVED",
+    "SOURCE",
 )  # fmt: skip
 PAGE: Final = 1_000  # rows that are asked for at a time
 RIGHT: Final = frozenset({5, 7, 8, 9})
@@ -132,6 +132,6 @@ def _cells(row: SessionRow) -> Sequence[str]:
         str(row.requests),
         str(row.rows),
         str(row.denied or ""),
-        row.source,
         neutralise(", ".join(row.approved)),
+        row.source,
     )
