@@ -170,6 +170,25 @@ def test_a_channel_that_is_closed_withdraws_what_it_asked(gate: SshGate, tmp_pat
     assert out == "still here\n"
 
 
+def test_a_channel_that_is_closed_before_the_session_is_approved_runs_nothing(
+    gate: SshGate, tmp_path: Path
+) -> None:
+    marker = tmp_path / "ran"
+    control = {"ControlPath": str(tmp_path / "c")}
+    master = {**control, "ControlMaster": "yes", "ControlPersist": "no"}
+    with ssh(gate, "cat", name="vault-web", **master) as first:
+        told(first, "recgate:")
+        gate.until((tmp_path / "c").exists, "the master")
+        with ssh(gate, f"touch {marker}", name="vault-web", **control) as second:
+            told(second, "recgate:")
+            second.kill()
+            second.wait()
+        requests(gate, "approve", waiting(gate, "door")["id"], "--reason", "ok")
+        out, _ = first.communicate("still here\n", timeout=60)
+    assert out == "still here\n"
+    assert not marker.exists()
+
+
 def test_a_shell_of_a_held_session_works(gate: SshGate) -> None:
     line = [*gate.line(name="vault-web"), "-tt"]
     line = [line[0], "-tt", *line[1:-1]]

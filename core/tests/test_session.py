@@ -104,6 +104,40 @@ async def test_a_hold_waits_and_its_answer_counts() -> None:
     assert [f.kind for f in recorder.frames] == ["held", "decision", "line"]
 
 
+async def test_a_hold_that_its_client_withdraws_is_a_no_with_a_code_of_its_own() -> None:
+    withdrawn: list[bool] = []
+
+    async def wait() -> Decision:
+        try:
+            await trio.sleep_forever()
+        finally:
+            withdrawn.append(True)
+
+    session, recorder = make(lambda request: Decision(Effect.HOLD, "h", "ask bob", wait=wait))
+    assert not session.withdraw("too early")
+    results: list[Frame | Decision] = []
+    for _ in range(2):  # the session goes on, and may be held again
+        async with trio.open_nursery() as nursery:
+
+            async def submit() -> None:
+                results.append(await session.submit(ask()))
+
+            nursery.start_soon(submit)
+            await trio.testing.wait_all_tasks_blocked()
+            assert session.holding
+            assert session.withdraw("cancelled by the client")
+        assert not session.holding
+    assert withdrawn == [True, True]
+    for refused in results:
+        assert isinstance(refused, Decision)
+        assert (refused.effect, refused.code, refused.reason) == (
+            Effect.DENY,
+            "cancelled",
+            "cancelled by the client",
+        )
+    assert [f.kind for f in recorder.frames] == ["held", "decision"] * 2
+
+
 async def test_a_hold_that_nobody_can_answer_is_a_no() -> None:
     async def never_decides() -> Decision:
         await trio.lowlevel.checkpoint()

@@ -44,6 +44,15 @@ async def test_reading_gives_what_is_there_and_then_eof(pair) -> None:
     assert await wire.receive() == b""
 
 
+async def test_a_peer_that_has_left_is_seen_although_nothing_is_read(pair) -> None:
+    wire, theirs = pair
+    theirs.send(b"said before")
+    assert not wire.departed
+    theirs.shutdown(socket.SHUT_WR)
+    assert wire.departed
+    assert await wire.receive() == b"said before"
+
+
 async def test_a_read_never_exceeds_its_limit(pair) -> None:
     wire, theirs = pair
     ours = wire.socket

@@ -31,6 +31,8 @@ def test_a_name_is_one_persons() -> None:
     assert ApprovalSettings(people=(("a", "b"), ("c",))).people == (("a", "b"), ("c",))
     with pytest.raises(ValidationError, match="names a twice"):
         ApprovalSettings(people=(("a", "b"), ("c", "a")))
+    with pytest.raises(ValidationError, match="names A twice"):
+        ApprovalSettings(people=(("a", "b"), ("c", "A")))
 
 
 def test_it_is_read_without_what_a_desk_is_made_of() -> None:

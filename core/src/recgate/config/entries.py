@@ -29,6 +29,8 @@ _PREFIX: Final = {
 _PROTOCOL_PLUGIN: Final = {"https": "api"}
 # Vaults that one plugin brings several of.
 _VAULT_PLUGIN: Final = {"env": "secrets", "file": "secrets", "command": "secrets"}
+# Observers whose plugin goes by the word alone.
+_OBSERVER_PLUGIN: Final = {"notify": "notify"}
 _NOUN: Final = {
     "identity": "identity source",
     "vaults": "vault",
@@ -50,6 +52,8 @@ def plugin_name(section: str, word: str) -> str:
         return _PROTOCOL_PLUGIN.get(word, word)
     if section == "vaults":
         return _VAULT_PLUGIN.get(word, word)
+    if section == "observers" and word in _OBSERVER_PLUGIN:
+        return _OBSERVER_PLUGIN[word]
     return _PREFIX.get(section, "") + word
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from recgate.model import Principal
 
-__all__ = ["People", "may_decide"]
+__all__ = ["People", "folded", "may_decide"]
 
 
 class People:
@@ -19,15 +19,16 @@ class People:
     """
 
     def __init__(self, linked: Sequence[Sequence[str]] = ()) -> None:
-        self._of = {_folded(name): _folded(names[0]) for names in linked for name in names}
+        self._of = {folded(name): folded(names[0]) for names in linked for name in names}
 
     def person(self, name: str) -> str:
         """Give the word for whoever goes by a name."""
-        folded = _folded(name)
-        return self._of.get(folded, folded)
+        plain = folded(name)
+        return self._of.get(plain, plain)
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
+    """Give a name without what tells no two people apart: letter case, forms of Unicode, blanks around it."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).strip()
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 from pydantic import Field, field_validator
 
 from recgate.config import Duration, Settings
+from recgate_approvals.people import folded
 
 __all__ = ["ApprovalSettings"]
 
@@ -38,8 +39,10 @@ class ApprovalSettings(Settings):
     @field_validator("people")
     @classmethod
     def _once(cls, people: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
-        names = [name for person in people for name in person]
-        for name in names:
-            if names.count(name) > 1:
+        seen: set[str] = set()
+        for name in (name for person in people for name in person):
+            # As people are told apart when they decide: letter case makes nobody somebody else.
+            if folded(name) in seen:
                 raise ValueError(f"names {name} twice: a name is one person's")
+            seen.add(folded(name))
         return people

@@ -122,6 +122,9 @@ class Passage:
 
     def _carry_on(self, chamber: Antechamber) -> None:
         """Let a channel cross that was granted while somebody decided."""
+        if chamber.gone:  # nobody waits for what was asked on it
+            chamber.channel.close()
+            return
         values = unpack(CHANNELS["session"], chamber.payload)
         bridge = Bridge(self, chamber.number, "session", CLIENT, chamber.channel, granted=True)
         self.bridges[chamber.number] = bridge
