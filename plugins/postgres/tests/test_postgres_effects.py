@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recgate_postgres.origin.effects import Effect, steps_of
+from recgate_postgres.origin.effects import Effect, alters, steps_of
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,17 @@ def test_a_long_text_is_read_and_not_kept() -> None:
     text = "set search_path = a" + " " * 20_000
     assert steps_of(text)[0].effect is Effect.TURNS
     assert steps_of(text) is not steps_of(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["create table t (a int)", "drop view v", "select 1 into t", "do $$begin end$$", "?"]
+)
+def test_what_may_alter_what_names_mean(text: str) -> None:
+    assert alters(steps_of(text)[0])
+
+
+@pytest.mark.parametrize(
+    "text", ["select 1", "insert into t values (1)", "begin", "set role x", "create temp table t ()"]
+)
+def test_what_alters_nothing_by_itself(text: str) -> None:
+    assert not alters(steps_of(text)[0])

@@ -142,7 +142,7 @@ class Frontend:
         end = len(buffer)
         if end - start < self._need or self._terminated:
             return self._rest()
-        if not start and buffer[0] == _BIND and self._bound is None and self.names.judge is None:
+        if not start and buffer[0] == _BIND and self._bound is None and not self.names.looked:
             frame = self._run(buffer, end)
             if frame is not None:
                 return frame
@@ -357,30 +357,36 @@ class Frontend:
             self._offset = 0
         if request is not None:
             self.asked = frame
-            if self.names.judge is not None:
+            if self.names.looked:
                 self._judged(request)
         return frame
 
     def _judged(self, request: Request) -> None:
         """Have it said which columns a request shows, for whoever decides on it and for its result."""
         judge, details = self.names.judge, request.details
-        assert judge is not None
-        if isinstance(details, SimpleDetails):
+        if judge is None:
+            self._noted(details)
+        elif isinstance(details, SimpleDetails):
             judge.query(details, behind=self.names.behind())
         elif isinstance(details, Portal):
             judge.portal(details)
         else:
             judge.call()
 
+    def _noted(self, details: object) -> None:
+        """Tell what keeps the catalog for policies alone what goes to the target."""
+        sights = self.names.sights
+        if sights is not None and isinstance(details, SimpleDetails):
+            sights.runs(details.text)
+        elif sights is not None:
+            sights.runs(details.statement.text if isinstance(details, Portal) else b"CALL nobody_knows()")
+
     def _waits_for_catalog(self, portal: Portal | None) -> bool:
         """Whether what a portal shows cannot be said yet."""
-        judge = self.names.judge
-        if (
-            judge is None
-            or portal is None
-            or portal.plan is not None
-            or not judge.waits(portal.statement.text)
-        ):
+        names = self.names
+        if not names.looked or portal is None or portal.plan is not None:
+            return False
+        if not names.waits(portal.statement.text):
             return False
         self._held = True
         return True
@@ -411,7 +417,7 @@ class Frontend:
             raise RemoteProtocolError("invalid Query", hint=_VIOLATION)
         names = self.names
         text = buffer[start : after - 1]
-        if names.judge is not None and names.judge.waits(text):
+        if names.looked and names.waits(text):
             return False
         if not names.query(may_copy=self.refusals.replication or b"copy" in text.lower()):
             return False
@@ -458,7 +464,7 @@ class Frontend:
         if len(name) > MAX_NAME:
             return self._too_long(len(name), 0x50, after - start)
         names = self.names
-        if names.judge is not None and not names.active and names.judge.waits(text):
+        if names.looked and not names.active and names.waits(text):
             return False  # once its series has begun, nothing can be asked any more before its Sync
         statement = Statement(name, text, buffer[at + 2 : after], codec=names.codec)
         if not plain(text):
@@ -484,7 +490,7 @@ class Frontend:
         if longest > MAX_NAME:
             return self._too_long(longest, 0x42, after - start)
         names = self.names
-        if names.judge is not None and not names.active and names.judge.waits(b"SELECT"):
+        if names.looked and not names.active and names.waits(b"SELECT"):
             return False
         if not names.bind(buffer[start:portal], buffer[portal + 1 : name], buffer[name + 1 : after]):
             return False

@@ -13,12 +13,15 @@ FunctionCall (55.2.3). Rules about COPY: see `copy_in`.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from recgate.errors import RemoteProtocolError
 from recgate.mask.columns import COLUMNS, ColumnRefusal
+from recgate.policy import Act
 from recgate_postgres.encodings import DEFAULT, decode
 from recgate_postgres.meanings import Meanings
+from recgate_postgres.origin.sights import Wait
 from recgate_postgres.redefining import redefined
 from recgate_postgres.requests import NO_LIMIT, Portal, Statement
 
@@ -136,6 +139,21 @@ class Names:
         if self.judge is None:
             raise KeyError(COLUMNS)
         return self.judge.refusal
+
+    @property
+    def looked(self) -> bool:
+        """Whether what names mean is looked at: for masks by origin, or for policies with a catalog."""
+        return self.judge is not None or self.sights is not None
+
+    def waits(self, text: bytes) -> bool:
+        """Whether a text cannot be judged before the target, or the gateway's own connection, has answered."""
+        if self.sights is not None:
+            return isinstance(self.sights.sight(text), Wait)
+        return self.judge is not None and self.judge.waits(text)
+
+    def resolved(self, acts: Sequence[Act]) -> Sequence[Act]:
+        """Give acts with the schemas of their names, where a catalog says them."""
+        return acts if self.sights is None else self.sights.resolved(acts)
 
     def opened(self, sort: str, name: str) -> list[Statement] | list[Portal]:
         """Give what a name may mean: of a `cursor` the portals, of a `statement` the statements."""

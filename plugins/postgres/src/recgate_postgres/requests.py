@@ -8,7 +8,7 @@ says is therefore true until the relay's next event of that side; keep a copy, n
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 from recgate.mask.columns import COLUMNS, ColumnRefusal
@@ -66,6 +66,10 @@ class Books(Protocol):
         """Say why the request of now would show what it may not, or None. Raises `KeyError` where nobody has looked."""
         ...
 
+    def resolved(self, acts: Sequence[Act]) -> Sequence[Act]:
+        """Give acts with the schemas of their names, where a catalog says them."""
+        ...
+
     def behind(self) -> bool:
         """Whether something else is under way than the last Query."""
         ...
@@ -112,7 +116,7 @@ class SimpleDetails(_Details):
 
     def __getitem__(self, key: str) -> object:
         if key == ACTS:
-            return self._books.meanings.query(self.text, self._books.behind)
+            return self._books.resolved(self._books.meanings.query(self.text, self._books.behind))
         if key == WRITES:
             return writes(self._books.meanings.query(self.text, self._books.behind))
         if key == COLUMNS:
@@ -250,7 +254,7 @@ class Portal(_Details):
     def __getitem__(self, key: str) -> object:
         if key in (ACTS, WRITES):
             acts = self.statement.acts or self.books.meanings.statement(self.statement)
-            return acts if key == ACTS else writes(acts)
+            return self.books.resolved(acts) if key == ACTS else writes(acts)
         if key == COLUMNS:
             return self.books.refusal()
         if key == EXACT:

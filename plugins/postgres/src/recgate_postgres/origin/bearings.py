@@ -12,13 +12,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, cast
 
 from recgate.sansio.asks import Survey, Surveyed
-from recgate_postgres.origin.effects import Effect, Step, steps_of
+from recgate_postgres.origin.effects import Effect, Step, alters, steps_of
 from recgate_postgres.origin.overlay import HERE, Overlay
 from recgate_postgres.origin.quiet import Quiet
+from recgate_postgres.origin.resolving import resolved
 from recgate_postgres.origin.sights import Doubt, Sight, Wait
 from recgate_postgres.origin.snapshot import Snapshot
 
 if TYPE_CHECKING:
+    from recgate.policy import Act
     from recgate.sansio.surveys import Findings
     from recgate_postgres.names import Names
 
@@ -62,6 +64,7 @@ class Bearings:
         "_overlay",
         "_own",
         "_path",
+        "_read_with",
         "_shaken",
         "_subject",
         "_temporary",
@@ -82,6 +85,7 @@ class Bearings:
         self._shaken = False  # the path may be another when the open transaction ends
         self._own = 0  # how often this session has spoilt the findings itself
         self._judge: Quiet | None = None
+        self._read_with: tuple[str, ...] | None = None  # the path for the last text, if it was certain
         self._doubt: Doubt | None = None  # what could not be had for the client's last words
         self._last: tuple[bytes, Doubt] | None = (
             None  # what was said of a text, until something has come since
@@ -93,6 +97,16 @@ class Bearings:
 
     def sight(self, text: bytes) -> Sight | Doubt | Wait:
         """Say what a text would be read with."""
+        found = self._sight(text)
+        if found is not _NOTHING:
+            self._read_with = found.path if isinstance(found, Sight) else None
+        return found
+
+    def resolved(self, acts: Sequence[Act]) -> Sequence[Act]:
+        """Give the acts of the last text with the schemas of their names."""
+        return resolved(acts, self._catalog, self._read_with)
+
+    def _sight(self, text: bytes) -> Sight | Doubt | Wait:
         steps = self._steps(text)
         if all(step.effect not in (Effect.RUNS, Effect.TEMPORARY) for step in steps):
             return _NOTHING
@@ -151,10 +165,12 @@ class Bearings:
         """Whether nothing has been spoilt since, but by this session itself: of that the order is known."""
         return sight.mark in (-1, self._mark)
 
-    def runs(self, text: bytes, changes: bool) -> None:
-        """Note what goes to the target."""
+    def runs(self, text: bytes, changes: bool | None = None) -> None:
+        """Note what goes to the target. Without `changes` its form says whether it changes what names mean."""
         self._last = None
         steps = self._steps(text)
+        if changes is None:
+            changes = any(map(alters, steps))
         temporary = all(step.effect is not Effect.RUNS for step in steps)
         for step in steps:
             if step.effect is Effect.ENDS:

@@ -13,7 +13,7 @@ from typing import Final
 
 from recgate_postgres.grammar import Json, syntax
 
-__all__ = ["Effect", "Step", "steps_of"]
+__all__ = ["Effect", "Step", "alters", "steps_of"]
 
 MAX_CACHED: Final = 1_024
 MAX_CACHED_TEXT: Final = 16_384  # characters
@@ -36,6 +36,27 @@ _ASIDE: Final = frozenset(
         "NotifyStmt",
         "UnlistenStmt",
         "VariableShowStmt",
+    )
+)
+
+
+# What neither creates nor drops, by itself. A function that it calls may: that is seen when the catalog is read again.
+_LEAVES: Final = frozenset(
+    (
+        "CallStmt",
+        "CommentStmt",
+        "CopyStmt",
+        "DeclareCursorStmt",
+        "DeleteStmt",
+        "ExecuteStmt",
+        "FetchStmt",
+        "InsertStmt",
+        "MergeStmt",
+        "PrepareStmt",
+        "SelectStmt",
+        "TruncateStmt",
+        "UpdateStmt",
+        "VacuumStmt",
     )
 )
 
@@ -68,6 +89,12 @@ _UNREADABLE: Final = (Step(Effect.RUNS, {}),)
 def steps_of(text: str) -> Sequence[Step]:
     """Give a text's statements. One that does not parse is one statement that may do anything."""
     return _cached(text) if len(text) <= MAX_CACHED_TEXT else _steps(text)
+
+
+def alters(step: Step) -> bool:
+    """Whether a statement may create, alter or drop something that names mean, by its form."""
+    kind = next(iter(step.tree), "")
+    return step.effect is Effect.RUNS and (kind not in _LEAVES or "intoClause" in step.tree[kind])
 
 
 def _steps(text: str) -> Sequence[Step]:
