@@ -30,7 +30,7 @@ POLICIES: Final[tuple[Mapping[str, object], ...]] = (
 MASKS: Final[tuple[Mapping[str, object], ...]] = (
     {
         "name": MASK,
-        "detect": ["us_ssn", "credit_card"],
+        "columns": ["customers.ssn", "customers.card"],
         "targets": {"data": "pii"},
         "with": {"keep_last": 4},
     },
