@@ -12,8 +12,10 @@ from recgate_postgres.messages import fields_of
 
 __all__ = ["withheld"]
 
-# Fields that may quote a value: message, detail, hint, context, internal query (55.8).
+# Fields that may quote a value: message, detail, hint, context, internal query (55.8); and names, which a
+# function's own code can make of anything.
 _SPEAKING: Final = "MDHWq"
+_NAMES: Final = "stcdn"
 # About the connection, transactions, locks and cancelling: built-in words without a value in them.
 _CALM: Final = ("08", "25", "40", "53", "55", "57")
 # Classes whose detail names objects or quotes the statement.
@@ -35,7 +37,7 @@ def withheld(body: bytes, guarded: bool) -> bytes:
         return body  # found while the statement was read
     if (guarded or coded) and (coded or sort not in _CALM):
         text = f"withheld, since it may quote masked values (SQLSTATE {code})"
-        return _without(body, _SPEAKING, text.encode())
+        return _without(body, _SPEAKING + _NAMES if coded else _SPEAKING, text.encode())
     return body if not guarded and sort in _NAMING else _without(body, "DHWq", None)
 
 
