@@ -195,6 +195,7 @@ def test_the_schema_has_the_keys_of_both():
         "untraced",
         "predicates",
         "functions",
+        "input",
         "with",
         "detect",
         "deny",

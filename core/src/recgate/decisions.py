@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import cast
+from typing import Final, cast
 
-__all__ = ["ALLOW", "Alert", "Decision", "Effect", "stricter"]
+__all__ = ["ALLOW", "UNKEPT", "Alert", "Decision", "Effect", "stricter"]
+
+
+# The code of a refusal whose request holds what must not be kept: whoever refuses it records nothing of its contents.
+UNKEPT: Final = "unkept"
 
 
 class Effect(StrEnum):

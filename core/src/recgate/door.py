@@ -29,7 +29,7 @@ from recgate.errors import (
 )
 from recgate.ids import new_session_id
 from recgate.leases import vaults_words
-from recgate.mask import selected
+from recgate.mask import InputPolicy, looked_for, selected
 from recgate.mask.columns import ColumnPolicy
 from recgate.metrics import LOGIN_SECONDS
 from recgate.model import ConnectionInfo, Evidence, Principal, ScramKeys, TargetInfo
@@ -144,6 +144,9 @@ class Door:
         """Choose the session's masks and what judges its requests. Raises `AccessDenied`, and what a policy raises."""
         registry = self.gateway.registry
         policies = [*registry.policies, *([ReadOnlyPolicy()] if session.met.read_only else ())]
+        inputs = session.inputs = looked_for(self.gateway.masks, session.target)
+        if inputs is not None:
+            policies.insert(0, InputPolicy(inputs))
         masking = session.masking = selected(
             self.gateway.masks, session.target, session.principal, session.met.masks
         )
@@ -151,9 +154,8 @@ class Door:
             if not registry.protocols[session.target.protocol].columns:
                 # A mask that covers such a target is refused with the configuration; a rule may still demand one.
                 raise AccessDenied(f"masks by columns cannot be enforced on {session.target.name}")
-            session.narrow([*policies, ColumnPolicy()])
-        else:
-            session.narrow(policies)
+            policies.append(ColumnPolicy())
+        session.narrow(policies)
 
     async def _count(self, session: Session) -> None:
         """Begin to count what rules go by. Raises `AccessDenied` where it is not known what was used today."""

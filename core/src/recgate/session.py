@@ -17,6 +17,7 @@ import trio
 from recgate.decisions import Alert, Decision, Effect, stricter
 from recgate.dispatch import allow_all, deny_overrides
 from recgate.errors import LocalProtocolError
+from recgate.mask.inputs import InputPolicy, Inputs, Pasted
 from recgate.metrics import DECISIONS
 from recgate.model import ConnectionInfo, Credential, Principal, TargetInfo
 from recgate.policy.braking import DISTINCT, NEVER, Brake, Crossing, counters_of, crossed
@@ -89,6 +90,7 @@ class Session:
         "free",
         "grant",
         "id",
+        "inputs",
         "known",
         "lasts",
         "masking",
@@ -102,6 +104,7 @@ class Session:
         "stages",
         "started",
         "target",
+        "unruled",
         "waits",
         "watchers",
         "wire",
@@ -151,6 +154,8 @@ class Session:
         self._left: Sequence[Policy] = ()  # of the policies, what concerns this session
         # The kinds of requests that nobody judges: asking can be left out. Forwarding looks at every request anew.
         self.free: frozenset[str] = ORDINARY if decide is allow_all else frozenset()
+        self.unruled = self.free  # those which no rule judges, whatever else looks at them
+        self.inputs: Inputs | None = None  # what is looked for in what its client sends
         self._callbacks: list[Callable[[], None]] = []
         self._finished: list[Callable[[], None]] = []
         self.watchers: list[Watcher] = []
@@ -271,7 +276,11 @@ class Session:
         left, opening = narrowed(policies, self), self._policies is None
         self._policies, self._decide, self.free = policies, deny_overrides(left), unjudged(left)
         self._left = left
-        self._count_for(counters_of(left), opening=opening)
+        counters = counters_of(left)
+        self._count_for(counters, opening=opening)
+        counted = frozenset(("sql", "shell")) if counters.keys() & DISTINCT else frozenset[str]()
+        rules = [policy for policy in left if not isinstance(policy, InputPolicy)]
+        self.unruled = unjudged(rules) - counted
 
     def _count_for(self, counters: Mapping[str, Sequence[int]], *, opening: bool) -> None:
         """Count what rules go by from now on. What was not counted from the opening cannot be had any more."""
@@ -329,6 +338,20 @@ class Session:
             limited = limit if isinstance(limit, int) else None
             self.brake.let_through(request, limited, decision.rule, self.brake.judged)
         return replace(decision, obligations={}) if demands else decision
+
+    def pasted(self, found: Pasted) -> None:
+        """Record and tell that the client sent something that it should not have. Raises `RecordingFailed`."""
+        self.record("secret", found.body)
+        self.emit(
+            "secret.pasted",
+            session=self.id,
+            user=self.principal.name,
+            target=self.target.name,
+            rule=found.rule,
+            place=found.place,
+            count=found.count,
+            blocked=found.blocked,
+        )
 
     def _opened_by_operator(self, request: Request) -> bool:
         allows = getattr(self.target.options, "allows", None)
@@ -409,7 +432,9 @@ class Session:
             {
                 "kind": request.kind,
                 "channel": request.channel,
-                "text": request.text[:1_000],
+                "text": (self.inputs.hidden(request.text) if self.inputs is not None else request.text)[
+                    :1_000
+                ],
                 "effect": effect,
                 "rule": rule,
                 "reason": reason,

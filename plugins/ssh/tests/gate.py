@@ -24,7 +24,7 @@ from recgate.driver import DriverSession
 from recgate.errors import AccessDenied, AuthenticationFailed, UpstreamFailed
 from recgate.ids import new_session_id
 from recgate.keys import GatewayKeys
-from recgate.mask import Masking
+from recgate.mask import InputPolicy, Inputs, Masking
 from recgate.model import (
     CertificateEvidence,
     ConnectionInfo,
@@ -110,6 +110,10 @@ class Door:
         self.session.credential = self.gate.credential
         self.session.stages = self.gate.stage
         self.session.masking = self.gate.masking
+        self.session.inputs = self.gate.inputs
+        self.session.emit = lambda kind, **facts: self.gate.events.append((kind, facts))
+        if self.gate.inputs is not None:
+            self.session.narrow([InputPolicy(self.gate.inputs)])
         return self.session
 
     async def dial(self) -> socket.socket:
@@ -157,6 +161,8 @@ class Gate:
         self.decide: Callable[[PolicyRequest], Decision] = lambda request: ALLOW
         self.stage: Stage | None = None
         self.masking: Masking | None = None
+        self.inputs: Inputs | None = None
+        self.events: list[tuple[str, dict[str, object]]] = []
         self.waits = False
         self.judging: trio.Event | None = None  # logins wait for it
         self.opening: trio.Event | None = None  # sessions wait for it

@@ -11,6 +11,7 @@ from recgate_ssh.commands import acts_of_line
 
 def test_a_command_line_that_does_not_end_is_opaque() -> None:
     assert [act.opaque for act in acts_of_line("ls")] == [False]
+    assert [act.opaque for act in acts_of_line("x=1 # nothing runs")] == [False]
     assert [act.opaque for act in acts_of_line("ls 'x")] == [False, True]
 
 

@@ -25,7 +25,7 @@ MAX_COLUMNS: Final = (
     1_000  # patterns of one mask: each column that a database has is compared with all of them
 )
 # The keys of a mask that the core reads, and those of them that say something of `columns` alone.
-_OWN: Final = ("name", "targets", "except", "columns", "untraced", "predicates", "functions", "with")
+_OWN: Final = ("name", "targets", "except", "columns", "untraced", "predicates", "functions", "input", "with")
 _OF_COLUMNS: Final = ("untraced", "predicates", "functions")
 
 _FUNCTION: Final = re.compile(r"[^.\s\0]+(\.[^.\s\0]+)?\Z")
@@ -73,6 +73,7 @@ class MaskKeys(Settings):
         untraced: what becomes of a request whose columns cannot be followed for certain.
         functions: of the target, `NAME` or `SCHEMA.NAME`, that show nothing but what they are given and keep nothing.
         predicates: whether those columns may decide what is found, joined and ordered.
+        input: what is done where the same is sent: nothing, telling of it, or keeping it from the target besides.
         with: what stands in the place of a value; `hash` and `tokenize` give the same for the same value.
     """
 
@@ -93,6 +94,7 @@ class MaskKeys(Settings):
         BeforeValidator(_values),
         Field(max_length=MAX_COLUMNS),
     ] = ()
+    input: Literal["ignore", "watch", "block"] = "ignore"
     becomes: Annotated[
         Literal["redact", "null", "hash", "tokenize"] | KeepLast, BeforeValidator(_null), Field(alias="with")
     ] = "redact"
@@ -142,6 +144,7 @@ def _read_mask(data: dict[str, object], path: KeyPath, read: EntryReader) -> Mas
         keys.untraced,
         keys.predicates,
         keys.functions,
+        keys.input,
     )
 
 

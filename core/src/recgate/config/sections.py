@@ -257,7 +257,7 @@ class MaskSettings:
     """One mask: what it looks for (`parts`, each a plugin's own model), where, and what becomes of it.
 
     `columns` is what it masks by origin. `targets` are labels that a target must have, each one of the values given;
-    `exempt` is `except:`.
+    `exempt` is `except:`, `input` what is done about the same in what is sent.
     """
 
     name: str
@@ -270,6 +270,7 @@ class MaskSettings:
     untraced: Literal["refuse", "mask"] = "refuse"
     predicates: Literal["allow", "refuse"] = "allow"
     functions: tuple[str, ...] = ()
+    input: Literal["ignore", "watch", "block"] = "ignore"
 
     def covers(self, target: TargetInfo) -> bool:
         """Say whether a target has the labels; without any demanded, every target does."""

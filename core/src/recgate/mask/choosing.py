@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from recgate.errors import AccessDenied
 from recgate.mask.columns import ColumnMask
+from recgate.mask.inputs import Inputs
 from recgate.mask.masking import Mask, Masking
 from recgate.mask.replacing import Becomes, Replacer
 from recgate.model import Principal, Secret, TargetInfo
@@ -18,7 +19,7 @@ from recgate.providers import Masker
 if TYPE_CHECKING:
     from recgate.config import MaskSettings
 
-__all__ = ["Selected", "selected"]
+__all__ = ["Selected", "looked_for", "selected"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,15 @@ def selected(
         of.clock,
         [_by_origin(mask, replacers[mask.name]) for mask in chosen if mask.columns],
     )
+
+
+def looked_for(of: Selected, target: TargetInfo) -> Inputs | None:
+    """Give what is looked for in what is sent to a target; None where nothing is. Raises `AccessDenied`."""
+    chosen = [mask for mask in of.masks if mask.input != "ignore" and mask.parts and mask.covers(target)]
+    if not chosen:
+        return None
+    masking = Masking([_made(of, mask, _replacer(of, mask)) for mask in chosen], of.clock)
+    return Inputs(masking, frozenset(mask.name for mask in chosen if mask.input == "block"))
 
 
 def _made(of: Selected, mask: MaskSettings, replacer: Replacer) -> Mask:

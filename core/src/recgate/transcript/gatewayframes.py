@@ -36,6 +36,11 @@ def _masked(body: Mapping[str, object]) -> tuple[Mapping[str, object], str, Term
     return body, "", (("rule", rule),) if rule else ()
 
 
+def _secret(body: Mapping[str, object]) -> tuple[Mapping[str, object], str, Terms]:
+    rule = _text(body, "rule")
+    return body, " ".join(filter(None, (rule, _text(body, "place")))), (("secret", rule), ("rule", rule))
+
+
 def _noted(body: Mapping[str, object]) -> tuple[Mapping[str, object], str, Terms]:
     return body, " ".join(filter(None, (_text(body, "text"), _text(body, "reason")))), ()
 
@@ -56,6 +61,7 @@ _BY_KIND: Final[dict[str, Callable[[Mapping[str, object]], tuple[Mapping[str, ob
     "decision": _decided,
     "held": _decided,
     "mask": _masked,
+    "secret": _secret,
     "resize": _plain,
     "note": _noted,
     "gap": _noted,

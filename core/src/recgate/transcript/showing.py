@@ -251,6 +251,11 @@ def _mask(body: dict[str, object]) -> tuple[str, Sequence[str]]:
     return f"{body.get('rule', '')}{times}{place}", ()
 
 
+def _secret(body: dict[str, object]) -> tuple[str, Sequence[str]]:
+    text, _ = _mask(body)
+    return f"{text}  {'kept from the target' if body.get('blocked') else 'sent'}", ()
+
+
 def _opened(body: dict[str, object]) -> tuple[str, Sequence[str]]:
     who = f"{body.get('user', '')} to {body.get('target', '')} from {body.get('source', '')}"
     return who, [_words({key: body[key] for key in OPENED if body.get(key)})]
@@ -291,6 +296,7 @@ _SHAPES: Final[dict[str, Shape]] = {
     "decision": _decision,
     "held": _decision,
     "mask": _mask,
+    "secret": _secret,
     "opened": _opened,
     "closed": _closed,
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from recgate.decisions import Decision
+from recgate.decisions import UNKEPT, Decision
 from recgate.errors import AccessDenied, LocalProtocolError, RemoteProtocolError
 from recgate.mask.masking import Masking
 from recgate.model import ConnectionInfo, TargetInfo
@@ -70,6 +70,7 @@ _SQLSTATES: Final = {
     "authentication": "28P01",
     "access": INSUFFICIENT_PRIVILEGE,
     "cancelled": "57014",
+    UNKEPT: INSUFFICIENT_PRIVILEGE,
     "unknown-target": "28000",
     "upstream": "08006",
     "vault": "58000",
@@ -405,7 +406,7 @@ class PostgresRelay:
         error = error_response(code, text, encoding=walk.names.codec)
         stand_in = walk.refusals.stand_in(data[start], error)
         frames = [Frame(GATEWAY, frontend.KIND, stand_in, frame.channel, None, UPSTREAM)]
-        if data[start] == _BIND:
+        if data[start] == _BIND and decision.code != UNKEPT:
             # The target sees nothing of it, but what was tried, with its values, is on the record.
             frames.insert(0, Frame(GATEWAY, ATTEMPT, data[start:end], frame.channel))
         if start:

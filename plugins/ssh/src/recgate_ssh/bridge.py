@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from recgate.decisions import Decision
 from recgate.errors import RemoteProtocolError
+from recgate.mask import Pasted
 from recgate.policy.acts import EXACT
 from recgate.sansio.frames import CLIENT, GATEWAY, UPSTREAM, Frame, Request, Side
 from recgate_ssh.brakegate import BrakeGate
@@ -46,6 +47,10 @@ class Crossing(Traffic, Protocol):
 
     def tell(self, kind: str, body: Mapping[str, object]) -> None:
         """Record one of the gateway's own frames."""
+        ...
+
+    def pasted(self, found: Pasted) -> None:
+        """Record and tell that a secret was sent."""
         ...
 
     def finished(self, bridge: Bridge) -> None:
@@ -213,6 +218,7 @@ class Bridge:
         self.opener.channel = channel
         channel.events = self.opener
         self.pty: dict[str, Value] = {}
+        self.erased: Callable[[], None] | None = None  # tells a gate that the gateway has cleared the line
         self.resized: Callable[[int], None] | None = None  # tells a gate how wide the terminal is
         self._started = False
         for end in self.ends.values():

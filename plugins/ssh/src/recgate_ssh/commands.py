@@ -82,13 +82,13 @@ def read(text: str) -> Reading:
 
 
 def acts_of_line(text: str, *, reads_input: bool = False) -> tuple[Act, ...]:
-    """Give the acts of a command line that is run as a whole; one that does not end is opaque.
+    """Give the acts of a command line that is run as a whole, at least one; one that does not end is opaque.
 
     `reads_input`: what a shell in it runs comes from where nobody looks, so that it is opaque, too.
     """
     reading = read(text)
     opaque = not reading.complete or (reads_input and any(act.verb in _SHELLS for act in reading.acts))
-    return (*reading.acts, *((_OPAQUE,) if opaque else ()))
+    return (*reading.acts, *((_OPAQUE,) if opaque else ())) or (Act(),)
 
 
 class _Reader:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from recgate.sansio.frames import CLIENT, UPSTREAM, Request
 from recgate.session import Session
 from recgate_ssh.filegate import FileGate
+from recgate_ssh.inputgate import InputGate
 from recgate_ssh.maskgate import MaskGate
 from recgate_ssh.paths import file_request
 from recgate_ssh.scpgate import ScpGate, copy_of
@@ -29,7 +30,7 @@ _KINDS: Final = frozenset({"shell", "file"})
 
 def judged(session: Session) -> bool:
     """Whether rules may have something to say of commands and files in this session."""
-    return not session.free >= _KINDS
+    return not session.unruled >= _KINDS
 
 
 def watch(bridge: Bridge, word: str, values: Mapping[str, object]) -> tuple[Request, ...]:
@@ -47,11 +48,13 @@ def watch(bridge: Bridge, word: str, values: Mapping[str, object]) -> tuple[Requ
     if session.masking is not None and (copy is None or not copy.alone):
         MaskGate(bridge, session.masking).attach()
     if copy is None:
-        if "shell" not in session.free and word != "subsystem":
+        if "shell" not in session.unruled and word != "subsystem":
             if bridge.pty:
                 ShellGate(bridge).attach()
             elif word == "shell":
                 StdinGate(bridge).attach()
+        if session.inputs is not None:
+            InputGate(bridge, session.inputs).attach()
         return ()
     if not judging:
         return ()

@@ -13,6 +13,7 @@ from typing import Any, Final
 import trio
 
 from recgate.errors import RecordingFailed
+from recgate.mask import Pasted
 from recgate.sansio.asks import Denied
 from recgate.sansio.frames import CLIENT, UPSTREAM, Request, Side
 from recgate.session import Session
@@ -235,6 +236,13 @@ class Passage:
     def note(self, text: str) -> None:
         """Record what no frame shows."""
         self.tell("note", {"text": text})
+
+    def pasted(self, found: Pasted) -> None:
+        """Record and tell that a secret was sent."""
+        try:
+            self.session.pasted(found)
+        except RecordingFailed as exc:
+            self.recording_failed(exc)
 
     def tell(self, kind: str, body: Mapping[str, object]) -> None:
         """Record one of the gateway's own frames."""

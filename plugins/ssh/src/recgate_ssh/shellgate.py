@@ -73,7 +73,7 @@ class ShellGate:
         self._back = far.through or far.pass_on
         near.through, far.through = self.typed, self.shown
         near.defer, near.abandon = self.defer, self.abandon
-        self._bridge.resized = self.resized
+        self._bridge.resized, self._bridge.erased = self.resized, partial(self._line.typed, "\x15")
 
     def resized(self, cols: int) -> None:
         """Take a new width."""
@@ -179,7 +179,7 @@ class ShellGate:
         session.notice = self._bridge.tell_anew
         for text in entered.texts:
             request = command_request(self._bridge.number, text, certain=entered.certain)
-            if "shell" in session.free:
+            if "shell" in session.unruled:
                 continue
             with trio.CancelScope() as self._asking:
                 denied = await session.ask(request)

@@ -84,9 +84,8 @@ class StdinGate:
                 acts += [act for line in text.split("\n") for act in read(line).acts]
             session.notice = self._bridge.tell
             try:
-                request = Request(
-                    "shell", text, self._bridge.number, {"type": "command", "acts": tuple(acts)}
-                )
+                details: dict[str, object] = {"type": "command", "acts": tuple(acts) or (Act(),)}
+                request = Request("shell", text, self._bridge.number, details)
                 denied = await session.ask(request) if text else None
             except RecordingFailed as exc:
                 crossing.recording_failed(exc)
