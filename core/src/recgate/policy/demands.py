@@ -31,6 +31,12 @@ class Met:
     masks: frozenset[str] = frozenset()
 
 
+def _how(session: Session) -> str:
+    """Say how a reason is given, where the target's protocol tells."""
+    hint = getattr(session.target.options, "reason_hint", "")
+    return f": {hint}" if isinstance(hint, str) and hint else ""
+
+
 def unmet(session: Session, request: Request, demands: Mapping[str, object], rule: str) -> str:
     """Meet what an allow of this request demands; gives what cannot be met, in words for the client, or nothing.
 
@@ -42,7 +48,7 @@ def unmet(session: Session, request: Request, demands: Mapping[str, object], rul
     if isinstance(lasts, float):
         session.lasts = min(lasts, session.lasts or lasts)
     if left.pop(REASON, None) is not None and not session.reason:
-        return "say why you need it when you connect"
+        return f"say why you need it when you connect{_how(session)}"
     met = session.met.enforces
     if MAX_ROWS in left and MAX_ROWS in met and session.brake is not None:
         limit = left.pop(MAX_ROWS)

@@ -32,6 +32,7 @@ from recgate.telling import code_of, for_client
 from recgate_ssh.hostkeys import known_hosts
 from recgate_ssh.options import SshListenerOptions, SshTargetOptions
 from recgate_ssh.passage import Leg, Passage
+from recgate_ssh.reason import parted
 from recgate_ssh.wire.client_leg import ClientLink, Refusal, client_options, host_key_stamp
 from recgate_ssh.wire.link import Link
 from recgate_ssh.wire.loop import Loop
@@ -85,6 +86,7 @@ class Visit:
         self._nursery = nursery
         self._passage = Passage(self._spawn)
         self._who: LoggedIn | None = None
+        self._reason = ""  # why the client says that it is here
         self._arrived = trio.Event()
         self._target_socket: socket.socket | None = None
         self._keeping_alive = False
@@ -102,7 +104,7 @@ class Visit:
 
     async def recognises(self, name: str, evidence: Evidence) -> bool:
         """Whether some identity source knows this key."""
-        return await self._door.recognises(name, evidence)
+        return await self._door.recognises(parted(name)[0], evidence)
 
     @property
     def vouched(self) -> bool:
@@ -112,7 +114,8 @@ class Visit:
     async def admit(self, name: str, evidence: Evidence) -> LoggedIn | Refusal:
         """Whom the proof logs in."""
         try:
-            return await self._door.login(name, evidence)
+            login, self._reason = parted(name)
+            return await self._door.login(login, evidence)
         except AuthenticationFailed as exc:
             return Refusal(exc.tell)
 
@@ -121,14 +124,15 @@ class Visit:
         if self._options.keyboard_interactive != "code":
             return None
         try:
-            return await self._door.challenge(name)
+            return await self._door.challenge(parted(name)[0])
         except AuthenticationFailed as exc:
             return Refusal(exc.tell)
 
     async def answered(self, name: str, challenge: Challenge) -> LoggedIn | Refusal:
         """Whom the sign-in elsewhere logs in."""
         try:
-            return await self._door.answered(name, challenge)
+            login, self._reason = parted(name)
+            return await self._door.answered(login, challenge)
         except AuthenticationFailed as exc:
             return Refusal(exc.tell)
 
@@ -205,6 +209,8 @@ class Visit:
         assert who is not None
         client = self._passage.links[CLIENT]
         details = {"client": client.facts["version"], "cipher": client.facts["cipher"]}
+        if self._reason:
+            details["reason"] = self._reason
         session = await door.open(who, details, self._told)
         self._passage.opened(session)
         options = session.target.options

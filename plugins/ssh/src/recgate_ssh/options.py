@@ -63,6 +63,11 @@ class SshTargetOptions(BaseModel):
         default=15.0, gt=0, le=300, description="Seconds for the target to finish its key exchange and login."
     )
 
+    @property
+    def reason_hint(self) -> str:
+        """How a client says why it is here."""
+        return "ssh -l 'TARGET,REASON' …"
+
     @field_validator("host_key")
     @classmethod
     def _looks_like_keys(cls, lines: tuple[str, ...]) -> tuple[str, ...]:
