@@ -93,11 +93,14 @@ def test_only_some_counters_need_what_flows_to_be_counted(values: dict[str, list
 
 
 def test_different_statements_count_once_and_are_bounded() -> None:
-    brake = Brake()
+    brake = Brake(values={"statements": [5]})
     for text in ("select 1", "select 2", "select 1"):
         brake.asked(sql(text))
     brake.asked(Request("file", "/x"))
     assert [brake.count(name) for name in ("statements", "statements_today", "files_today")] == [2, 2, 1]
+    unasked = Brake(values={"rows": [5]})
+    unasked.asked(sql())
+    assert unasked.count("statements") == 0
     many = Distinct()
     for n in range(MAX_DISTINCT + 5):
         many.add(n.to_bytes(8))

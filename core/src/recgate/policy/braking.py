@@ -194,6 +194,8 @@ class Brake:
         """Count a request that is about to be judged."""
         tally = self.tally
         if request.kind in ("sql", "shell"):
+            if not any(name in self.values for name in DISTINCT):
+                return  # nobody asks, and to tell texts apart costs more than all else here
             mark = hashlib.blake2b(request.text.encode("utf-8", "replace"), digest_size=8).digest()
             self.statements.add(mark)
             tally.statements.add(mark)

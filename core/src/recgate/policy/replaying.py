@@ -9,7 +9,7 @@ from typing import cast
 from recgate.decisions import Decision, Effect
 from recgate.model import ConnectionInfo, Principal, TargetInfo
 from recgate.policy.acts import ACTS, Act
-from recgate.policy.braking import Brake
+from recgate.policy.braking import DISTINCT, Brake
 from recgate.providers import PolicyRequest, ProtocolProvider
 from recgate.recording.frames import RecordedFrame
 from recgate.sansio.frames import UPSTREAM, Request
@@ -78,7 +78,7 @@ class PastSession(Session):
         self.requests = self.denied_requests = self.files = 0
         self.wire = Counters()
         self.approver = None
-        self.counting = Brake()
+        self.counting = Brake(values=dict.fromkeys(DISTINCT, ()))
         self.brake = self.counting
 
     def count(self, rows: int) -> None:
