@@ -16,7 +16,7 @@ from tests.evasion.house import House
 from tests.evasion.wire import Heard, extended
 from tests.peers.postgres import debian_bin
 
-TARGETS = {"verbs": "verbs", "content": "data"}
+TARGETS = {"verbs": "verbs", "content": "data", "origin": "data"}
 
 # What psql sends for its commands is Debian's psql's own affair: it is run.
 COMMANDS = [r"\d", r"\d+", r"\dt *.*", r"\dv", r"\di", r"\ds", r"\df", r"\dT", r"\dn+", r"\du", r"\l", r"\dp", r"\dx", r"\dD", r"\do", r"\da", r"\db", r"\dconfig", r"\conninfo", r"\encoding", r"\sf pg_catalog.lower(text)"]  # fmt: skip
