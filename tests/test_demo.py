@@ -179,6 +179,9 @@ def test_the_check_passes_and_can_fail(tmp_path):
     assert re.search(
         r"ok +a DROP TABLE is refused by name.*no-dropped-tables: Tables are dropped", done.stdout
     )
+    assert re.search(
+        r"Did somebody paste a secret where it does not belong\?\n +alice, on prod-web \(session", done.stdout
+    )
     assert "Who approved the DELETE without WHERE?\n  alice asked, carol approved\n" in done.stdout
     assert "WRONG" not in done.stdout
     recgate = Recgate(directory / "recgate.yaml")

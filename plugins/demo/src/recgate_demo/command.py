@@ -29,9 +29,6 @@ BY_HAND: Final = Path("recgate-demo")
 BY_ITSELF: Final = Path("recgate-demo-check")
 WRONG: Final = 1
 COULD_NOT: Final = 2
-SECRETS: Final = (
-    "Did somebody paste a secret where it does not belong? recgate does not look for secrets yet."
-)
 
 
 @click.command()
@@ -78,8 +75,6 @@ def _check(directory: Path) -> int:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         check_recordings(running.gate.recgate, played, _say)
-    _say("")
-    _say(SECRETS)
     _say("")
     for line in _verdict(played.findings):
         _say(line)
@@ -156,7 +151,6 @@ def _instructions(running: Demo) -> Iterator[str]:
     yield ""
     yield from (f"  {line}" for line in _looking(gate.directory))
     yield ""
-    yield SECRETS
     yield "What people do appears below. Ctrl-C stops everything."
     yield ""
 
@@ -172,6 +166,7 @@ def _looking(directory: Path) -> list[str]:
         f"export RECGATE_CONFIG={shlex.quote(str(directory / 'recgate.yaml'))}{path}",
         "recgate sessions",
         "recgate search verb:drop object:database",
+        "recgate search 'secret:*'",
         "recgate show SESSION --rows",
         "recgate replay SESSION",
         "recgate verify --all",

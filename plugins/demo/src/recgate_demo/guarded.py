@@ -11,15 +11,18 @@ from typing import Any, Final
 
 from recgate_demo.gate import APPROVER, Recgate
 from recgate_demo.guards import HELD, MASK, REFUSED
-from recgate_demo.playing import CLIENT, Played, fresh_environment, run_client
+from recgate_demo.playing import CLIENT, PROMPT, Played, fresh_environment, run_client
 from recgate_demo.processes import wait_until
 from recgate_demo.setup import Demo
+from recgate_demo.typist import type_lines
 
 __all__ = ["ALIASED", "DELETE", "DROP_TABLE", "check_guards", "play_guards"]
 
 ALIASED: Final = "SELECT ssn AS reference FROM customers WHERE city = 'Boston' ORDER BY id"
 DROP_TABLE: Final = "DROP TABLE orders"
 DELETE: Final = "DELETE FROM orders"
+KEY: Final = "AKIAIOSFODNN7EXAMPLE"  # of Amazon's own documentation
+PASTED: Final = (f"AWS_ACCESS_KEY_ID={KEY}", "exit 5")
 WAITS: Final = 30.0  # seconds until a held statement is listed
 INDEX: Final = 20.0  # seconds until what was sealed can be found
 BARE: Final = ("123-45-6789", "128-03-6045")  # what stands in that column for Boston
@@ -32,6 +35,8 @@ def play_guards(demo: Demo, played: Played, say: Callable[[str], None]) -> None:
     _a_drop_is_refused(demo, played)
     say(f"psql as alice: DELETE without WHERE, which {APPROVER} approves …")
     _a_delete_waits(demo, played, say)
+    say("ssh as alice: a secret pasted into the shell …")
+    _a_secret_is_pasted(demo, played)
 
 
 def _masked_by_another_name(demo: Demo, played: Played) -> None:
@@ -77,6 +82,14 @@ def _a_delete_waits(demo: Demo, played: Played, say: Callable[[str], None]) -> N
     played.check("it goes on once it is approved", "DELETE 200" in out.split("\n"), answer)
 
 
+def _a_secret_is_pasted(demo: Demo, played: Played) -> None:
+    done = type_lines(demo.people["alice"].ssh(), PASTED, PROMPT, CLIENT, fresh_environment())
+    played.check(
+        "a secret pasted into a shell", done.returncode == 5, f"exit status {done.returncode}, as typed"
+    )
+    played.sessions += 1
+
+
 def _asked(recgate: Recgate) -> bool:
     return wait_until(lambda: bool(_waiting(recgate)), WAITS)
 
@@ -108,6 +121,7 @@ def check_guards(recgate: Recgate, played: Played, say: Callable[[str], None]) -
         played.check(
             question, bool(right) and len(right) == len(hits), f"{len(hits)} times: recgate search {query}"
         )
+    _who_pasted(recgate, played, say)
     approved = recgate.rows("requests", "ls", "--status", "approved")
     said = [f"{row['user']} asked, {_deciders(row)} approved" for row in approved if row["rule"] == HELD]
     ok = said == [f"alice asked, {APPROVER} approved"]
@@ -115,6 +129,20 @@ def check_guards(recgate: Recgate, played: Played, say: Callable[[str], None]) -
     say("")
     say("Who approved the DELETE without WHERE?")
     say(f"  {'; '.join(said) or 'nobody'}")
+
+
+def _who_pasted(recgate: Recgate, played: Played, say: Callable[[str], None]) -> None:
+    hits: list[dict[str, Any]] = []
+    wait_until(lambda: _found(recgate, "secret:*", hits), INDEX)
+    said = [
+        f"{hit['user']}, on {hit['target']} (session {hit['session']}, entry {hit['entry']})" for hit in hits
+    ]
+    right = [hit for hit in hits if (hit["user"], hit["target"]) == ("alice", "prod-web")]
+    ok = len(right) == len(hits) == 1 and KEY not in json.dumps(hits)
+    played.check("did somebody paste a secret?", ok, "; ".join(said) or "nothing found")
+    say("")
+    say("Did somebody paste a secret where it does not belong?")
+    say(f"  {'; '.join(said) or 'the recordings do not say'}")
 
 
 def _found(recgate: Recgate, query: str, hits: list[dict[str, Any]]) -> bool:

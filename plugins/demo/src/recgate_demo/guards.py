@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["HELD", "MASK", "MASKS", "POLICIES", "REFUSED"]
+__all__ = ["HELD", "MASK", "MASKS", "POLICIES", "REFUSED", "SECRETS"]
 
 REFUSED: Final = "no-dropped-tables"
 HELD: Final = "unbounded-delete"
 MASK: Final = "pii"
+SECRETS: Final = "secrets"
 
 POLICIES: Final[tuple[Mapping[str, object], ...]] = (
     {
@@ -34,4 +35,6 @@ MASKS: Final[tuple[Mapping[str, object], ...]] = (
         "targets": {"data": "pii"},
         "with": {"keep_last": 4},
     },
+    # What people send is looked through as well, and told of; `block` would keep it from the target.
+    {"name": SECRETS, "detect": ["secret"], "input": "watch", "targets": {"env": "prod"}},
 )

@@ -18,7 +18,7 @@ from recgate_demo.setup import Demo
 from recgate_demo.typist import type_lines
 
 __all__ = [
-    "ANSWER", "CLIENT", "COMMAND", "CREATE", "DROP", "SELECT", "TYPED", "Finding", "Played",
+    "ANSWER", "CLIENT", "COMMAND", "CREATE", "DROP", "PROMPT", "SELECT", "TYPED", "Finding", "Played",
     "fresh_environment", "play", "run_client",
 ]  # fmt: skip
 
