@@ -44,6 +44,16 @@ def test_facts_of_one_act_are_not_mixed_with_anothers():
     )
 
 
+def test_facts_that_one_rule_looked_at_are_not_anothers():
+    unbounded = rule('request.verb == "DELETE" && !request.has_where', "deny", "b")
+    batch = sql(Act("DELETE", has_where=False), Act("SELECT", has_where=True))
+    for others in (
+        [rule(DROP, "deny", "a")],
+        [rule('request.verb == "X" && request.has_where', "deny", "a")],
+    ):
+        assert decide(policy(*others, unbounded), batch).rule == "b"
+
+
 @pytest.mark.parametrize(
     ("when", "then", "opaque", "matches"),
     [

@@ -241,13 +241,15 @@ class KindRules:
         """Give the rules that match, or the deny of one that cannot be judged."""
         values = {name: value for (name, _), value in zip(self._said, said, strict=True)}
         values |= {name: value for (name, _), value in zip(self._thresholds, now, strict=True)}
+        # What is said of the request as a whole, before any act's own word has its place in `values`.
+        whole = {name: values[name] for name, _ in self._by_act if name in values}
         matched: list[CelRule] = []
         size = self._too_much(acts, values)
         for rule, test, opaque in tests:
             try:
                 if size:
                     raise OverflowError(size)
-                if self._matches(test, opaque, acts, values):
+                if self._matches(test, opaque, acts, values, whole):
                     matched.append(rule)
             except Exception as exc:  # noqa: BLE001 - a rule that cannot be judged denies, whatever it raised (law 3)
                 why = size or f"it could not be judged ({type(exc).__name__})"
@@ -266,11 +268,15 @@ class KindRules:
         return ""
 
     def _matches(
-        self, test: _Test, opaque: _Test | None, acts: Sequence[Act], values: dict[str, object]
+        self,
+        test: _Test,
+        opaque: _Test | None,
+        acts: Sequence[Act],
+        values: dict[str, object],
+        whole: Mapping[str, object],
     ) -> bool:
         if not self._acts:
             return test(values)
-        whole = {name: values[name] for name, _ in self._by_act if name in values}
         for act in acts:
             for name, field in self._by_act:
                 value = act_value(field, act)
