@@ -25,7 +25,7 @@ create table notes (person int, note text);
 insert into people (name, ssn, code) values ('ann', '078-05-1120', 4711);
 insert into people (name, ssn, code) values ('bob', '219-09-9999', 4712), ('nil', null, null);
 create view everybody as select name as who, ssn as number from people;
-create function reveal() returns text language sql as 'select ssn from public.people limit 1';
+create function reveal() returns text language plpgsql as 'begin return (select ssn from public.people limit 1); end';
 create function tidy(text) returns text language sql immutable as 'select upper($1)';
 create schema other;
 create table other.people (id int, name text, ssn text);

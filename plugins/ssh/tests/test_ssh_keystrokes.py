@@ -114,6 +114,18 @@ def test_typing_ahead_is_matched_line_by_line():
     assert terminal.typed == ["echo one\r", "echo two\r"]
 
 
+def test_what_a_login_shows_behind_what_was_typed_ahead_is_no_part_of_it():
+    terminal = Terminal()
+    terminal.type("echo hi\r")
+    terminal.show("echo hi")
+    terminal.show("Last login: Tue Nov 24 20:32:51 2026 from 127.0.0.1\r\n$ ")
+    terminal.show("echo hi\r\nhi\r\n$ ")
+    terminal.echo("ls f\too\r")
+
+    assert terminal.commands[0] == "echo hi"
+    assert terminal.commands[1] != "ls f"
+
+
 def test_a_full_screen_program_gives_no_commands():
     terminal = Terminal()
     terminal.show("\x1b[?1049h~\r\n~")

@@ -43,6 +43,12 @@ class _Typed:
     strange: int = 0  # lines of output since Enter that were not its echo
     output: bool = False  # something was shown on the current line since Enter
 
+    @property
+    def plain(self) -> bool:
+        """Whether nothing but text and Enter was typed, all of which is kept."""
+        parts = [text for _, _, text in self.keys]
+        return all(len(text) < MAX_KEY_TEXT and text.rstrip("\r\n").isprintable() for text in parts)
+
 
 class Keys:
     """The keys of one terminal. `typed` and `shown` are fed in the order of the frames."""
@@ -121,8 +127,10 @@ class Keys:
         if line.entered and echoed and not self.line.alternate:
             command = seen[line.start :].strip()
             typed = line.text.strip()
-            if typed and command.endswith(typed):
-                command = typed  # nothing was completed or recalled, so what is before it is the prompt
+            if typed and (command.endswith(typed) or (line.plain and typed in command)):
+                # Nothing was completed or recalled, so what is before it is the prompt, and what is behind it was
+                # shown by something else: a login's first words, where somebody typed ahead of them.
+                command = typed
         return line.keys, echoed, command
 
     def cleared(self) -> list[Decided]:
