@@ -77,7 +77,8 @@ class Terminal:
 
     async def run(self, command: str) -> None:
         """Type a command and wait for the next prompt."""
-        await self.type(command)
+        # bash that was interrupted may lose the next key: a blank is no loss.
+        await self.type(f" {command}")
         await self.see(command[-8:])
         await self.type("\r")
         await self.prompt()

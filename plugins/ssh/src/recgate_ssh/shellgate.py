@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_AHEAD", "ShellGate", "command_request"]
 
+UNTOLD: Final = (
+    80  # columns that line editors take a terminal to have which says none, as `ssh -tt` without one does
+)
 MAX_AHEAD: Final = 64 * 1024  # bytes typed behind an Enter that waits, before the client is not read any more
 SETTLE: Final = 0.12  # seconds of silence after which a line counts as drawn, and twice the target's own lag
 PASTE_ENDS: Final = 0.1  # seconds for a shell to read that a paste is over, before it is interrupted
@@ -53,7 +56,7 @@ class ShellGate:
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
         blind = without_echo(bridge.pty.get("modes"))
-        self._line = CommandLine(int(bridge.pty.get("cols", 0)), blind=blind)
+        self._line = CommandLine(int(bridge.pty.get("cols", 0)) or UNTOLD, blind=blind)
         self._decoders = [codecs.getincrementaldecoder("utf-8")("replace") for _ in range(2)]
         self._ahead = b""
         self._busy = False
@@ -77,7 +80,7 @@ class ShellGate:
 
     def resized(self, cols: int) -> None:
         """Take a new width."""
-        self._line.line.cols = cols
+        self._line.line.cols = cols or UNTOLD
 
     def shown(self, data: bytes, ext: bool) -> None:
         """Take a read of the target."""
