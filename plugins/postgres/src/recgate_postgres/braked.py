@@ -19,10 +19,10 @@ from recgate.sansio.asks import PAUSED, NeedData, Paused, PeerClosed
 from recgate.sansio.frames import CLIENT, GATEWAY, UPSTREAM, Frame
 from recgate_postgres.answers import Answers
 from recgate_postgres.backend import KIND, Backend
+from recgate_postgres.fronting import Front
 from recgate_postgres.masked import MaskedBackend
 from recgate_postgres.messages import HEADER, error_response, execute, message, query
-from recgate_postgres.names import Names
-from recgate_postgres.refusals import Refusals, error_text
+from recgate_postgres.refusals import error_text
 
 __all__ = ["BrakedBackend"]
 
@@ -56,7 +56,7 @@ _BLOCK: Final = 0x54  # "T": in a transaction block
 _TRAILER: Final = b"d\0\0\0\x06\xff\xff"
 
 
-class BrakedBackend:
+class BrakedBackend(Front[Backend | MaskedBackend]):
     """The target's half of an open session with a brake; reads go in by `receive`, frames come out of `event`."""
 
     __slots__ = (
@@ -70,7 +70,6 @@ class BrakedBackend:
         "_ended",
         "_failure",
         "_fits",
-        "_inner",
         "_judged",
         "_last",
         "_left",
@@ -84,7 +83,7 @@ class BrakedBackend:
         self, inner: Backend | MaskedBackend, brake: Brake, session_id: str, fits: Callable[[], bool]
     ) -> None:
         """`fits` says whether a message of ours may go to the target now: not inside one of the client's."""
-        self._inner = inner
+        super().__init__(inner)
         self._brake = brake
         self._session_id = session_id
         self._fits = fits
@@ -106,26 +105,6 @@ class BrakedBackend:
         self._failure = ""
 
     # -- what relays ask of a backend ----------------------------------------------------------------------------
-
-    @property
-    def names(self) -> Names:
-        """The books about names, shared with the client's half."""
-        return self._inner.names
-
-    @property
-    def refusals(self) -> Refusals:
-        """The refusals that the target has yet to answer."""
-        return self._inner.refusals
-
-    @property
-    def starting(self) -> bool:
-        """Whether the first ReadyForQuery is still to come."""
-        return self._inner.starting
-
-    @property
-    def key(self) -> bytes:
-        """What cancels the target's work."""
-        return self._inner.key
 
     @property
     def closed(self) -> bool:

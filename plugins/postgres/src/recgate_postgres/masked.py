@@ -20,12 +20,12 @@ from recgate.sansio.frames import CLIENT, GATEWAY, UPSTREAM, Frame
 from recgate_postgres.backend import KIND, MAX_SIGNED, Backend
 from recgate_postgres.cutting import ROWS
 from recgate_postgres.encodings import ascii_safe
+from recgate_postgres.fronting import Front
 from recgate_postgres.maskmessages import Messages
 from recgate_postgres.maskvalues import Found
 from recgate_postgres.messages import HEADER, error_response, message
-from recgate_postgres.names import Names
 from recgate_postgres.origin.outcomes import Plan
-from recgate_postgres.refusals import Refusals, error_text
+from recgate_postgres.refusals import error_text
 from recgate_postgres.shapes import Shapes
 
 __all__ = ["MASK", "MAX_LOOKED", "MaskedBackend"]
@@ -42,14 +42,13 @@ _Cut = tuple[list[int], list[int]]
 _PASSES: Final = frozenset(b"ZNAS")
 
 
-class MaskedBackend:
+class MaskedBackend(Front[Backend]):
     """The target's half of an open session with masks; reads go in by `receive`, frames come out of `event`."""
 
     __slots__ = (
         "_buffer",
         "_drop",
         "_eof",
-        "_inner",
         "_judge",
         "_messages",
         "_need",
@@ -63,7 +62,7 @@ class MaskedBackend:
     def __init__(self, inner: Backend, masking: Masking, session_id: str) -> None:
         """With `inner.names.judge` the columns that it says are hidden as well."""
         self.masking = masking
-        self._inner = inner
+        super().__init__(inner)
         self._session_id = session_id
         self._judge = inner.names.judge
         if self._judge is None:
@@ -80,26 +79,6 @@ class MaskedBackend:
         self._eof = False
 
     # -- what relays ask of a backend ------------------------------------------------------------------------------
-
-    @property
-    def names(self) -> Names:
-        """The books about names, shared with the client's half."""
-        return self._inner.names
-
-    @property
-    def refusals(self) -> Refusals:
-        """The refusals that the target has yet to answer."""
-        return self._inner.refusals
-
-    @property
-    def starting(self) -> bool:
-        """Whether the first ReadyForQuery is still to come."""
-        return self._inner.starting
-
-    @property
-    def key(self) -> bytes:
-        """What cancels the target's work."""
-        return self._inner.key
 
     @property
     def closed(self) -> bool:

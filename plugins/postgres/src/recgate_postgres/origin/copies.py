@@ -7,13 +7,13 @@ of a type with a form of its own becomes NULL: it can be loaded again.
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from recgate.mask.masking import MaskFailed
 from recgate.mask.replacing import Becomes, Replacer
+from recgate_postgres.binarycopy import rewritten
 from recgate_postgres.encodings import ascii_safe
 from recgate_postgres.grammar import Json
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CopyFormat", "CopyMask", "copy_format"]
 
-_SIGNATURE: Final = b"PGCOPY\n\xff\r\n\0"
-_HEADER: Final = 19  # bytes: signature, flags, size of the extension
-_NULL: Final = b"\xff\xff\xff\xff"
 _DIGITS: Final = re.compile(rb"[0-9]+\Z")
 _NUMBER: Final = re.compile(rb"[-+]?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?\Z")
 # Forms of dates, times, addresses, uuids, booleans, arrays, records, ranges, documents and `bytea`.
@@ -133,38 +130,14 @@ class CopyMask:
         return _quoted(new, form) if csv else _escaped(new, form.delimiter)
 
     def _binary(self, data: bytes, found: Found) -> bytes:
-        try:
-            return self._rows(data, found)
-        except struct.error:
-            raise MaskFailed("COPY data in binary format that is not whole rows cannot be masked") from None
+        def instead(hidden: Hidden | None, value: bytes) -> bytes | None:
+            if hidden is None:
+                return value
+            # Of which type it is nobody says, and any bytes but NULL may be wrong for it.
+            found[hidden.rule, "copy"] += 1
+            return None
 
-    def _rows(self, data: bytes, found: Found) -> bytes:
-        position = 0
-        if data.startswith(_SIGNATURE):
-            (extension,) = struct.unpack_from("!I", data, _HEADER - 4)
-            position = _HEADER + extension
-        parts = [data[:position]]
-        while position < len(data):
-            (count,) = struct.unpack_from("!h", data, position)
-            parts.append(data[position : position + 2])
-            position += 2
-            if count == -1:
-                break
-            for hidden in self._outcome.of(count):
-                (length,) = struct.unpack_from("!i", data, position)
-                end = position + 4 + max(length, 0)
-                if end > len(data):
-                    raise struct.error
-                if hidden is None or length < 0:
-                    parts.append(data[position:end])
-                else:
-                    # Of which type it is nobody says, and any bytes but NULL may be wrong for it.
-                    found[hidden.rule, "copy"] += 1
-                    parts.append(_NULL)
-                position = end
-        if position != len(data):
-            raise struct.error
-        return b"".join(parts)
+        return rewritten(data, self._outcome.of, instead)
 
 
 def _instead(replacer: Replacer, value: bytes) -> bytes | None:
