@@ -1,6 +1,8 @@
 """Commands of a terminal are judged as they stand on the line, and what is refused is never run."""
 
 import shlex
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,10 +18,12 @@ from recgate_ssh.shellgate import command_request
 
 
 @pytest.fixture
-def victim(tmp_path: Path) -> Path:
-    path = tmp_path / "victim"
-    path.touch()
-    return path
+def victim() -> Iterator[Path]:
+    # A short path, so that lines with it do not wrap: what wraps has tests of its own.
+    with tempfile.TemporaryDirectory(prefix="v", dir="/tmp") as directory:
+        path = Path(directory, "victim")
+        path.touch()
+        yield path
 
 
 def there(path: Path) -> bool:
@@ -75,6 +79,16 @@ async def test_history_is_what_it_shows(gate: Gate, victim: Path):
         await terminal.leave()
     assert there(victim)
     assert asked[1] == f"rm {victim}"
+
+
+async def test_a_line_that_wraps_is_read_whole(gate: Gate):
+    asked = forbid_verbs(gate, "rm")
+    line = "echo " + " ".join(f"word-{n}" for n in range(30)) + " $((40 + 2))"
+    async with open_terminal(gate) as terminal:
+        await terminal.type(f"{line}\r")
+        await terminal.see("word-29 42")
+        await terminal.leave()
+    assert asked[0] == line
 
 
 async def test_the_reverse_search_is_read(gate: Gate, victim: Path):
