@@ -317,17 +317,16 @@ class Session:
             DECISIONS.labels(self.connection.protocol, "alert").inc()
             self._record_decision(request, "alert", alert.rule, alert.reason)
             # Never the text of a request: it may hold what only the recording, and who may read that, should have.
-            self._tell(
+            self.emit(
                 "policy.alert",
+                session=self.id,
+                user=self.principal.name,
+                target=self.target.name,
                 asks=request.kind,
                 request=self.requests,
                 rule=alert.rule,
                 reason=alert.reason,
             )
-
-    def _tell(self, event: str, **facts: object) -> None:
-        """Put into the audit trail what happened in this session."""
-        self.emit(event, session=self.id, user=self.principal.name, target=self.target.name, **facts)
 
     def _let_through(self, request: Request, decision: Decision) -> Decision:
         """Meet what an allow demands, or refuse; then note the request, whose answer is to be counted."""
@@ -343,8 +342,11 @@ class Session:
     def pasted(self, found: Pasted) -> None:
         """Record and tell that the client sent something that it should not have. Raises `RecordingFailed`."""
         self.record("secret", found.body)
-        self._tell(
+        self.emit(
             "secret.pasted",
+            session=self.id,
+            user=self.principal.name,
+            target=self.target.name,
             rule=found.rule,
             place=found.place,
             count=found.count,
@@ -413,8 +415,11 @@ class Session:
             DECISIONS.labels(self.connection.protocol, "deny").inc()
         self._record_decision(request, decision.effect.value, decision.rule, decision.reason)
         if decision.effect is Effect.DENY:
-            self._tell(
+            self.emit(
                 "request.denied",
+                session=self.id,
+                user=self.principal.name,
+                target=self.target.name,
                 asks=request.kind,
                 request=self.requests,
                 rule=decision.rule,
