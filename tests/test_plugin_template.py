@@ -25,7 +25,9 @@ ALONE = ("--no-deps", "--no-build-isolation")
 
 
 def run(*command: str | Path, cwd: Path, site: Path | None = None) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(site)} if site else dict(os.environ)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+    if site:
+        environment["PYTHONPATH"] = str(site)
     done = subprocess.run(
         [sys.executable, *command], check=False, cwd=cwd, capture_output=True, text=True, env=environment
     )

@@ -66,6 +66,23 @@ async def test_it_writes_every_second_and_once_more_in_the_end(
     assert (await usage(tmp_path, clock).tally(ALICE)).rows == 6
 
 
+async def test_a_cancellation_loses_nothing_that_was_taken_to_be_written(
+    tmp_path: Path, clock: Clock
+) -> None:
+    book = usage(tmp_path, clock)
+    tally = await book.tally(ALICE)
+    tally.rows, tally.changed = 5, True
+    turn = book._lock  # pyright: ignore[reportPrivateUsage]
+    await turn.acquire()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(book.write)
+        await trio.testing.wait_all_tasks_blocked()
+        turn.release()
+        nursery.cancel_scope.cancel()
+    await book.write()
+    assert (await usage(tmp_path, clock).tally(ALICE)).rows == 5
+
+
 async def test_a_day_ends_at_midnight_also_for_sessions_that_go_on(tmp_path: Path, clock: Clock) -> None:
     book = usage(tmp_path, clock)
     tally = await book.tally(ALICE)

@@ -129,7 +129,9 @@ class Usage:
             taken = [self._taken(line) for line in changed]
             if taken:
                 try:
-                    await trio.to_thread.run_sync(self._write, taken)
+                    # What was taken is in no tally any more: a cancellation before the thread starts would lose it.
+                    with trio.CancelScope(shield=True):
+                        await trio.to_thread.run_sync(self._write, taken)
                     self._failed = False
                 except _Broken as exc:
                     self._failed = True
