@@ -9,6 +9,7 @@ RecgateError
 ├── VaultFailed             no lease, or a lease that ended early
 ├── RecordingFailed         the recorder could not take a frame: nothing more is forwarded
 ├── RecordingDamaged        a stored recording is not what its format says it is
+├── LedgerDamaged           a ledger, a checkpoint or a proof is not what its format says it is
 ├── ConfigurationError      a configuration file is wrong; says file, line, key and remedy
 │   └── ConfigurationUnreadable     there is no such file, or it may not be read
 └── PluginError             a plugin was refused at load
@@ -23,6 +24,7 @@ __all__ = [
     "AuthenticationFailed",
     "ConfigurationError",
     "ConfigurationUnreadable",
+    "LedgerDamaged",
     "LocalProtocolError",
     "PluginError",
     "RecgateError",
@@ -92,6 +94,10 @@ class RecordingFailed(RecgateError):
 
 class RecordingDamaged(RecgateError):
     """What was read of a stored recording or journal is not what the format says. Says what, and where."""
+
+
+class LedgerDamaged(RecgateError):
+    """What was read of a ledger, a signed head or a proof is not what the format says. Says what, and where."""
 
 
 class PluginError(RecgateError):

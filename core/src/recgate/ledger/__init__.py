@@ -1,0 +1,1 @@
+"""The gateway's append-only log of its recordings and of every administrative act, and its signed heads."""
