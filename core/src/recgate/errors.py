@@ -10,6 +10,7 @@ RecgateError
 ├── RecordingFailed         the recorder could not take a frame: nothing more is forwarded
 ├── RecordingDamaged        a stored recording is not what its format says it is
 ├── LedgerDamaged           a ledger, a checkpoint or a proof is not what its format says it is
+├── RecordingSealed         a stored recording is for other eyes: it takes a key that is not here
 ├── ConfigurationError      a configuration file is wrong; says file, line, key and remedy
 │   └── ConfigurationUnreadable     there is no such file, or it may not be read
 └── PluginError             a plugin was refused at load
@@ -30,6 +31,7 @@ __all__ = [
     "RecgateError",
     "RecordingDamaged",
     "RecordingFailed",
+    "RecordingSealed",
     "RemoteProtocolError",
     "UpstreamFailed",
     "VaultFailed",
@@ -98,6 +100,10 @@ class RecordingDamaged(RecgateError):
 
 class LedgerDamaged(RecgateError):
     """What was read of a ledger, a signed head or a proof is not what the format says. Says what, and where."""
+
+
+class RecordingSealed(RecgateError):
+    """A stored recording is encrypted, and no key that opens it was given. Says what is needed, and how to give it."""
 
 
 class PluginError(RecgateError):

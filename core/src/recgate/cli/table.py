@@ -7,6 +7,11 @@ from typing import Final
 __all__ = ["COMMANDS"]
 
 COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
+    "auditor": (
+        "recgate.cli.auditor",
+        "auditor",
+        "Keys of those whom recordings are sealed to.",
+    ),
     "config": ("recgate.cli.config", "config", "Check the configuration, or print its JSON Schema."),
     "connect": ("recgate.cli.connect", "connect", "Bring a target to a local port, by your sign-in."),
     "demo": ("recgate.cli.demo", "demo", "Start a gateway with real targets behind it, to try it out."),

@@ -7,14 +7,17 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, cast
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from recgate.config.values import Bind, ConfiguredPath, Duration, Network, Settings, Size, check_host
 from recgate.mask.columns import ColumnPattern
 from recgate.mask.replacing import Becomes
 from recgate.model import Principal, TargetInfo
+from recgate.recipients.bech import BadText
+from recgate.recipients.keys import Recipient
+from recgate.recipients.wrapping import MAX_RECIPIENTS
 
 __all__ = [
     "AccessOnRequest",
@@ -110,13 +113,55 @@ class LimitSettings(Settings):
     session_timeout: Wait | None = None
 
 
+def _public_key(text: str) -> str:
+    try:
+        return Recipient.parse(text).text
+    except BadText as exc:
+        # Without what was written: it may be the private key.
+        raise ValueError(f"{exc}. Give what `recgate auditor new` printed, rgpub1…") from None
+
+
+def _once_each(texts: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(texts)) != len(texts):
+        raise ValueError("names one key twice. Take one of them out")
+    return texts
+
+
 class RecordingSettings(Settings):
-    """`recording:` without its store, which is `Configuration.store`."""
+    """`recording:` without its store, which is `Configuration.store`.
+
+    Attributes:
+        durability: `synced` forwards nothing that a power cut could take out of the recording.
+        seal_to: public keys of auditors (`recgate auditor new`); with any, the gateway cannot read what it has sealed.
+        index: what the search index holds; `text`, and with `seal_to` `facts` unless it is set.
+        index_values: bind values and result rows are indexed, too; with `text` only.
+        backlog: bytes that may wait for the store before nothing more is read.
+    """
 
     durability: Literal["written", "synced"] = "written"
+    seal_to: Annotated[
+        tuple[Annotated[str, AfterValidator(_public_key)], ...],
+        AfterValidator(_once_each),
+        Field(max_length=MAX_RECIPIENTS),
+    ] = ()
     index: Literal["text", "facts", "off"] = "text"
     index_values: bool = False
     backlog: Size = 1 << 30
+
+    @model_validator(mode="before")
+    @classmethod
+    def _index_of_the_sealed(cls, given: object) -> object:
+        """What was sealed away from the gateway must not lie in its index, unless somebody says so."""
+        if isinstance(given, dict):
+            keys = cast("dict[str, object]", given)
+            if keys.get("seal_to") and "index" not in keys:
+                return {**keys, "index": "facts"}
+        return cast("object", given)
+
+    @property
+    def recipients(self) -> tuple[Recipient, ...]:
+        """Whom segments are sealed to; nobody if there are none, and then they are in clear."""
+        return tuple(Recipient.parse(text) for text in self.seal_to)
 
 
 class ListenerKeys(Settings):
