@@ -11,11 +11,22 @@ from typing import Final
 
 from recgate.policy import Act
 from recgate_postgres import changing, utility
+from recgate_postgres.bodies import define_function
 from recgate_postgres.builtin import LAST
+from recgate_postgres.grammar import Json, syntax
 from recgate_postgres.parts import Part
 from recgate_postgres.reading import Reader
 
-__all__ = ["MAX_ACTS", "OPAQUE", "UNREADABLE", "Reading", "Readings", "read", "read_strictly"]
+__all__ = [
+    "MAX_ACTS",
+    "OPAQUE",
+    "UNREADABLE",
+    "Reading",
+    "Readings",
+    "read",
+    "read_function",
+    "read_strictly",
+]
 
 MAX_ACTS: Final = 512  # different ones in one text; one of more is opaque
 MAX_CACHED: Final = 4_096  # texts, in each of two generations
@@ -80,6 +91,32 @@ def read_strictly(text: str) -> Reading:
         tuple((sort, name, _once(parts)) for sort, name, parts in reader.made),
         tuple(sorted(reader.versions)),
     )
+
+
+def read_function(definition: str) -> Reading:
+    """Work out what a call of a function does besides its arguments, by its CREATE FUNCTION. Never raises."""
+    try:
+        return _function(definition)
+    except (RecursionError, LookupError, TypeError, ValueError, AttributeError):
+        return UNREADABLE  # as in `read`
+
+
+def _function(definition: str) -> Reading:
+    parsed = syntax(definition)
+    if parsed is None or len(parsed) != 1:
+        return UNREADABLE
+    body: Json = parsed[0]["stmt"]["CreateFunctionStmt"]
+    # A session may read the text of a body otherwise than it stands there; one in BEGIN ATOMIC is read already.
+    if "sql_body" not in body and "\\" in definition:
+        return UNREADABLE
+    reader, defaults = Reader(_STATEMENTS, utility.plain), Part("")
+    define_function(reader, body, defaults)
+    # A name that is given a meaning here has it in the session, of which nothing is known.
+    if defaults.opaque or reader.runs or reader.made:
+        return UNREADABLE
+    called = [defaults] if defaults.functions or defaults.hinges else []
+    acts = _once([*reader.parts, *called])
+    return UNREADABLE if len(acts) > MAX_ACTS else Reading(acts, versions=tuple(sorted(reader.versions)))
 
 
 def _once(parts: list[Part]) -> tuple[Act, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from recgate.policy import Act
+from recgate_postgres.hinges import Hinge, Hinged
 
 __all__ = ["ANY", "MAX_NAMES", "Part", "Scope", "label", "quoted"]
 
@@ -19,6 +20,7 @@ class Part:
 
     __slots__ = (
         "functions",
+        "hinges",
         "kind",
         "limit",
         "objects",
@@ -40,6 +42,7 @@ class Part:
         self.functions: dict[str, None] = {}
         self.where = self.limit = True
         self.opaque = opaque
+        self.hinges: dict[Hinge, None] = {}  # what makes it opaque for those who do not know the catalog
 
     def merge(self, other: Part) -> None:
         """Take over what another part touches, but for what it is about."""
@@ -47,20 +50,23 @@ class Part:
         self.read.update(other.read)
         self.written.update(other.written)
         self.functions.update(other.functions)
+        self.hinges.update(other.hinges)
         self.opaque = self.opaque or other.opaque
 
     def act(self) -> Act:
         """Give the finished act."""
         fields = (self.objects, self.tables, self.read, self.written, self.functions)
-        opaque = self.opaque or any(len(each) > MAX_NAMES for each in fields)
+        opaque = self.opaque or any(len(each) > MAX_NAMES for each in (*fields, self.hinges))
         objects, tables, read, written, functions = (tuple(each)[:MAX_NAMES] for each in fields)
         path = direction = ""
         if self.kind == "file":
             # The first word of its only object says whether it is a file; a program has no path.
             path = next((each[5:] for each in objects if each.startswith("file ")), "")
             direction = "upload" if self.verb == "WRITE" else "download"
-        facts = (objects, tables, read, written, functions, self.where, self.limit, opaque)
-        return Act(self.verb, *facts, self.kind, path, direction)
+        facts = (objects, tables, read, written, functions, self.where, self.limit)
+        if self.hinges and not opaque:
+            return Hinged(self.verb, *facts, True, self.kind, path, direction, tuple(self.hinges))
+        return Act(self.verb, *facts, opaque, self.kind, path, direction)
 
 
 class Scope:

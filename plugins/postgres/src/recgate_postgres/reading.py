@@ -374,7 +374,7 @@ class Reader:
         words = [each["String"]["sval"] for each in name]
         version = operators().get(words[-1]) if words[:-1] in ([], ["pg_catalog"]) else None
         if version is None:
-            part.opaque = True
+            part.hinges["operator", tuple(words[-2:])] = None
         elif version:
             self.versions.add(version)
 
@@ -392,7 +392,7 @@ class Reader:
             else names[:-1] == ["information_schema"]
         )
         if not known and not node["arg"].keys() & _READ_AS_CAST:
-            part.opaque = True
+            part.hinges["type", tuple(names[-2:])] = None
         self.walk(node["arg"], scope, part)
 
     def _sublink(self, node: Any, scope: Scope, part: Part) -> None:  # noqa: ANN401 - a tree of anything
@@ -427,8 +427,8 @@ class Reader:
         if version is None:
             part.functions[".".join(map(quoted, names[-2:]))] = None
             # Those of the standard's schema compute, and drivers call them: JDBC's getPrimaryKeys.
-            known = names[:-1] == ["information_schema"] and names[-1] in INFORMATION
-            part.opaque = part.opaque or not known
+            if names[:-1] != ["information_schema"] or names[-1] not in INFORMATION:
+                part.hinges["function", tuple(names[-2:])] = None
             return False
         part.functions[quoted(names[-1])] = None
         if version:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from recgate.sansio.asks import Survey, Surveyed
 from recgate_postgres.origin.effects import Effect, Step, alters, steps_of
+from recgate_postgres.origin.following import Following
 from recgate_postgres.origin.overlay import HERE, Overlay
 from recgate_postgres.origin.quiet import Quiet
 from recgate_postgres.origin.resolving import resolved
@@ -58,6 +59,7 @@ class Bearings:
         "_changed",
         "_doubt",
         "_findings",
+        "_following",
         "_judge",
         "_last",
         "_names",
@@ -85,6 +87,7 @@ class Bearings:
         self._shaken = False  # the path may be another when the open transaction ends
         self._own = 0  # how often this session has spoilt the findings itself
         self._judge: Quiet | None = None
+        self._following: Following | None = None
         self._read_with: tuple[str, ...] | None = None  # the path for the last text, if it was certain
         self._doubt: Doubt | None = None  # what could not be had for the client's last words
         self._last: tuple[bytes, Doubt] | None = (
@@ -98,13 +101,17 @@ class Bearings:
     def sight(self, text: bytes) -> Sight | Doubt | Wait:
         """Say what a text would be read with."""
         found = self._sight(text)
-        if found is not _NOTHING:
+        if found is _NOTHING:
+            self._read_with = self._path  # LOCK reads nothing, and names tables
+        else:
             self._read_with = found.path if isinstance(found, Sight) else None
         return found
 
     def resolved(self, acts: Sequence[Act]) -> Sequence[Act]:
-        """Give the acts of the last text with the schemas of their names."""
-        return resolved(acts, self._catalog, self._read_with)
+        """Give the acts of the last text, and of the functions that it calls, with the schemas of their names."""
+        if self._following is None:
+            return resolved(acts, None, None)
+        return self._following.resolved(acts, self._read_with)
 
     def _sight(self, text: bytes) -> Sight | Doubt | Wait:
         steps = self._steps(text)
@@ -133,7 +140,7 @@ class Bearings:
             return Wait()
         if catalog.generation != (self._catalog and self._catalog.generation):
             self._path = None  # a schema may be there now that was not
-            self._judge = Quiet(catalog)
+            self._judge, self._following = Quiet(catalog), Following(catalog)
         self._catalog = catalog
         if self._path is None:
             if names.status == FAILED and self._settled:

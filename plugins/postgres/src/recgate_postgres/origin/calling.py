@@ -13,7 +13,7 @@ from recgate_postgres.origin.model import Catalog, Function, Untraceable
 from recgate_postgres.origin.scope import NOTHING, Columns, Item, Scope, Value, worked_out
 from recgate_postgres.origin.work import Work, words
 
-__all__ = ["MAX_CALLS", "called", "shape"]
+__all__ = ["MAX_CALLS", "called", "path_of", "shape"]
 
 MAX_CALLS: Final = 16  # functions inside of functions
 _OUT: Final = frozenset(("FUNC_PARAM_OUT", "FUNC_PARAM_INOUT", "FUNC_PARAM_TABLE"))
@@ -101,23 +101,27 @@ def _body(work: Work, body: Json, said: str) -> tuple[tuple[str, ...], list[tupl
         raise Untraceable(
             f"what the names in {said} mean hangs on where it is called: write it with BEGIN ATOMIC"
         )
-    return _path(work, body), [next(iter(each["stmt"].items())) for each in parsed if each.get("stmt")]
+    return path_of(work.path, body), [next(iter(each["stmt"].items())) for each in parsed if each.get("stmt")]
 
 
-def _path(work: Work, body: Json) -> tuple[str, ...]:
-    """Give the path that a function sets for itself, or else the session's."""
+def path_of(path: tuple[str, ...], body: Json) -> tuple[str, ...]:
+    """Give the path that a function sets for itself, or else the session's.
+
+    Raises:
+        Untraceable: it is not the same for everybody.
+    """
     for each in body.get("options", ()):
         setting: Json = each["DefElem"].get("arg", {}).get("VariableSetStmt", {})
         if each["DefElem"]["defname"] == "set" and setting.get("name") == "search_path":
             names = [value["A_Const"]["sval"].get("sval", "") for value in setting.get("args", ())]
             if any(name.startswith("$") for name in names):
                 raise Untraceable("the search_path that a function sets hangs on who calls it")
-            temporary = [each for each in work.path if each.startswith("pg_temp")]
+            temporary = [each for each in path if each.startswith("pg_temp")]
             own = [name for name in names if name and not name.startswith("pg_temp")]
             # Temporary tables go first unless they are said to go elsewhere.
             last = names[-1:] == ["pg_temp"]
             return (*own, *temporary) if last else (*temporary, *own)
-    return work.path
+    return path
 
 
 def _atomic(node: Any) -> Iterator[tuple[str, Json]]:  # noqa: ANN401 - a tree of anything

@@ -11,10 +11,11 @@ from dataclasses import replace
 from typing import Final
 
 from recgate.policy import Act
+from recgate_postgres.origin.model import Relation
 from recgate_postgres.origin.snapshot import Snapshot
 from recgate_postgres.parts import quoted
 
-__all__ = ["resolved"]
+__all__ = ["relations", "resolved", "words"]
 
 MAX_NAMES: Final = 1_024  # of each sort in one act; an act of more is opaque
 # What an object is that a schema holds, of those that the catalog knows.
@@ -59,9 +60,9 @@ def _each(
 
 def _forms(name: str, catalog: Snapshot, path: Sequence[str] | None, behind: int) -> list[str]:
     """Give the other forms of a name that has `behind` words, a column's, after the relation's."""
-    words = _words(name)
-    rest = words[len(words) - behind :]
-    relation = words[: len(words) - behind]
+    parts = words(name)
+    rest = parts[len(parts) - behind :]
+    relation = parts[: len(parts) - behind]
     if not relation or relation[-1] == "*":
         return []
     if len(relation) == 1:
@@ -79,13 +80,22 @@ def _schemas(name: str, catalog: Snapshot, path: Sequence[str] | None) -> list[s
     return [schema for schema in path if catalog.relation(schema, name) is not None][:1]
 
 
-def _joined(words: Iterable[str]) -> str:
-    return ".".join(word if word == "*" else quoted(word) for word in words)
+def relations(name: Sequence[str], catalog: Snapshot, path: Sequence[str] | None) -> list[Relation]:
+    """Give every relation that a name of one or two words may mean."""
+    if not name:
+        return []
+    schemas = name[-2:-1] if len(name) > 1 else _schemas(name[-1], catalog, path)
+    found = (catalog.relation(schema, name[-1]) for schema in schemas)
+    return [each for each in found if each is not None]
 
 
-def _words(name: str) -> list[str]:
-    """Take apart what `parts.quoted` and dots have joined."""
-    words: list[str] = []
+def _joined(parts: Iterable[str]) -> str:
+    return ".".join(word if word == "*" else quoted(word) for word in parts)
+
+
+def words(name: str) -> list[str]:
+    """Take apart what `parts.quoted` and dots have joined; nothing where they did not."""
+    found: list[str] = []
     at = 0
     while at <= len(name):
         if name[at : at + 1] == '"':
@@ -94,11 +104,11 @@ def _words(name: str) -> list[str]:
                 end += 2
             if end < 0:
                 return []
-            words.append(name[at + 1 : end].replace('""', '"'))
+            found.append(name[at + 1 : end].replace('""', '"'))
             at = end + 2
         else:
             end = name.find(".", at)
             end = len(name) if end < 0 else end
-            words.append(name[at:end])
+            found.append(name[at:end])
             at = end + 1
-    return words
+    return found
