@@ -318,3 +318,61 @@ def test_a_full_disk_keeps_the_seal_and_notes_the_lost_state(maker, monkeypatch)
     session = maker.record([(0, "F", b"x")])
     assert status(maker, session) is Status.COMPLETE
     assert json.dumps(maker.notes).count("recording.state-unsaved") == 1
+
+
+def test_a_store_that_is_not_mounted_is_waited_for(maker):
+    """What is gone from the journal was stored: begun anew, the recording would be in two halves."""
+    session, journal = maker.open()
+    journal.append(0, "F", b"first")
+    maker.seal(session, journal)
+    journal.append(0, "F", b"second")
+    journal.release()
+    away = maker.store.root.rename(maker.store.root.with_name("away"))
+    for _ in range(2):
+        with pytest.raises(RecordingFailed, match="is its file system mounted"):
+            maker.recover(session)
+        maker.store.root.mkdir(exist_ok=True)  # the empty place where it is mounted
+    maker.store.root.rmdir()
+    away.rename(maker.store.root)
+    assert maker.recover(session).status == "recovered"
+    assert [frame.data for frame in frames(maker, session) if frame.kind == "F"] == [b"first", b"second"]
+    assert status(maker, session) is Status.RECOVERED
+
+
+def test_a_whole_recording_with_a_rest_of_a_journal_is_no_damage(maker):
+    """Lost power may keep a part whose removal was not on the disk yet, and not the head."""
+    session, journal = maker.open()
+    journal.append(0, "F", b"first")
+    journal.release()
+    part = (maker.journals / session / part_name(1)).read_bytes()
+    maker.recover(session)
+    (maker.journals / session).mkdir()
+    (maker.journals / session / part_name(1)).write_bytes(part)
+    assert maker.recover(session).status == "recovered"
+    assert not (maker.journals / session).exists()
+    assert not (maker.journals / DAMAGED).exists()
+
+
+def test_what_cannot_be_read_is_kept_before_the_rest_is_sealed(maker, monkeypatch):
+    session, journal = maker.open()
+    for word in (b"first", b"second", b"third"):
+        journal.append(0, "F", word)
+        journal.rotate()
+    path = maker.journals / session / part_name(2)
+    path.write_bytes(bytes(path.stat().st_size))
+    journal.release()
+    put = maker.store.put
+
+    def killed(session, name, data):
+        if name.endswith(".seg"):
+            raise RecordingFailed("killed")
+        put(session, name, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(maker.store, "put", killed)
+        with pytest.raises(RecordingFailed, match="killed"):
+            maker.recover(session)
+    assert (maker.journals / DAMAGED / session / part_name(3)).exists()
+    maker.recover(session)
+    assert [frame.kind for frame in frames(maker, session)] == ["opened", "F", "gap", "closed"]
+    assert (maker.journals / DAMAGED / session / part_name(3)).exists()

@@ -41,6 +41,30 @@ def test_an_object_comes_back(store):
     assert list(store.sessions()) == [session]
 
 
+def test_a_recording_that_is_gone_is_not_begun_in_the_middle(store):
+    """Its file system is not mounted: the rest would be on another one."""
+    session = new_session_id()
+    store.put(session, "header.cbor", b"header")
+    away = store.root.rename(store.root.with_name("away"))
+    store.root.mkdir()
+    with pytest.raises(RecordingFailed, match="is its file system mounted"):
+        store.put(session, "000002.seg", b"two")
+    assert list(store.root.iterdir()) == []
+    store.root.rmdir()
+    away.rename(store.root)
+    store.put(session, "000002.seg", b"two")
+
+
+def test_drafts_that_a_kill_left_go_with_the_seal(store):
+    session = new_session_id()
+    store.put(session, "header.cbor", b"header")
+    directory = store.place(session)
+    for name in (".000001.seg.0123abcd", ".of somebody else"):
+        (directory / name).write_bytes(b"half")
+    store.seal(session)
+    assert sorted(os.listdir(directory)) == [".of somebody else", "header.cbor"]
+
+
 def test_recordings_lie_by_day(store):
     session = new_session_id()
     store.put(session, "header.cbor", b"x")
@@ -51,7 +75,7 @@ def test_recordings_lie_by_day(store):
 
 def test_segments_are_in_the_order_of_their_numbers(store):
     session = new_session_id()
-    for name in ("1000000.seg", "000002.seg", "header.cbor", "999999.seg", "000001.seg"):
+    for name in ("header.cbor", "1000000.seg", "000002.seg", "999999.seg", "000001.seg"):
         store.put(session, name, b"x")
     assert store.objects(session) == ["header.cbor", "000001.seg", "000002.seg", "999999.seg", "1000000.seg"]
 

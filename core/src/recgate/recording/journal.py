@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +33,7 @@ from recgate.recording.journalfiles import (
     nonce_prefix,
     pack_head,
     part_name,
+    remove_journal,
 )
 from recgate.recording.limits import (
     CLOSING_BYTES,
@@ -167,7 +167,7 @@ class Journal:
         except OSError as error:
             if journal is not None:
                 journal.release()
-            shutil.rmtree(directory, ignore_errors=True)
+            remove_journal(directory)
             raise RecordingFailed(complaint(root, error)) from error
         journal.stale_directories.add(root)
         return journal
@@ -376,7 +376,7 @@ class Journal:
     def remove(self) -> None:
         """Undo `create`: nothing was accepted."""
         self.release()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        remove_journal(self.directory)
 
     def release(self) -> None:
         """Let go of the files. Idempotent."""

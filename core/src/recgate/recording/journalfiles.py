@@ -10,6 +10,7 @@ no record can be moved.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
@@ -28,18 +29,21 @@ from recgate.errors import RecordingDamaged
 from recgate.ids import session_bytes
 from recgate.recording.cbor import Fields, encode, loads
 from recgate.recording.frames import RecordedFrame, decode_record
-from recgate.recording.limits import CLOSING_BYTES, MAX_RECORD, MAX_STATE
+from recgate.recording.limits import CLOSING_BYTES, MAX_OPENED, MAX_RECORD, MAX_STATE
 
 __all__ = [
     "CLOSING_OFFSET",
     "CLOSING_PART",
     "DAMAGED",
     "HEAD_BYTES",
+    "HEAD_NAME",
     "RECORD_HEAD",
+    "STATE_NAME",
     "TAG_BYTES",
     "JournalKeys",
     "PartContent",
     "crc32c",
+    "is_torn",
     "new_keys",
     "nonce_prefix",
     "pack_head",
@@ -49,12 +53,15 @@ __all__ = [
     "read_head",
     "read_part",
     "read_state",
+    "remove_journal",
     "write_state",
 ]
 
 DAMAGED: Final = "damaged"  # where journals go that cannot be sealed whole; nothing here is ever deleted
 RECORD_HEAD: Final = struct.Struct(">II")  # length of what follows, its CRC-32C
 TAG_BYTES: Final = 16
+HEAD_NAME: Final = "head"
+STATE_NAME: Final = "state"
 CLOSING_OFFSET: Final = 512  # the head's own content ends before this
 HEAD_BYTES: Final = CLOSING_OFFSET + CLOSING_BYTES
 # No part is ever numbered so: the closing record has a nonce space of its own.
@@ -104,7 +111,7 @@ def read_head(directory: Path, wrapping: bytes) -> JournalKeys:
     Raises:
         RecordingDamaged: the head is incomplete, of another session, or wrapped by another key.
     """
-    with open(directory / "head", "rb") as file:
+    with open(directory / HEAD_NAME, "rb") as file:
         data = file.read(CLOSING_OFFSET)
     size = int.from_bytes(data[:2], "big")
     fields = Fields(loads(data[2 : 2 + size], "a journal's head"), "a journal's head")
@@ -130,6 +137,30 @@ def parts_of(directory: Path) -> list[int]:
     """List the numbers of the parts that are there, in order."""
     names = (name.removesuffix(_PART_SUFFIX) for name in os.listdir(directory) if name.endswith(_PART_SUFFIX))
     return sorted(int(name) for name in names if name.isascii() and name.isdigit())
+
+
+def is_torn(path: Path) -> bool:
+    """Tell whether a part is the beginning of one record, as a kill in the middle of its first write leaves it."""
+    with open(path, "rb") as file:
+        data = file.read(MAX_OPENED)
+    if len(data) < RECORD_HEAD.size:
+        return True
+    length, _ = RECORD_HEAD.unpack_from(data)
+    return (
+        len(data) < MAX_OPENED and TAG_BYTES < length <= MAX_OPENED and len(data) < RECORD_HEAD.size + length
+    )
+
+
+def remove_journal(directory: Path) -> None:
+    """Remove a journal that nobody needs any more, the head last: parts without one would be frames nobody can read.
+
+    What cannot be removed stays, for the sweeper.
+    """
+    with contextlib.suppress(OSError):
+        names = os.listdir(directory)
+        for name in sorted(names, key=lambda name: name == HEAD_NAME):
+            (directory / name).unlink(missing_ok=True)
+        directory.rmdir()
 
 
 def nonce_prefix(part: int) -> bytes:
@@ -180,7 +211,7 @@ def _records(data: bytes, part: int, keys: JournalKeys) -> Iterator[tuple[int, b
 
 def read_closing(directory: Path, keys: JournalKeys) -> RecordedFrame | None:
     """Read the frame in the preallocated closing record, or None when it was not needed."""
-    with open(directory / "head", "rb") as file:
+    with open(directory / HEAD_NAME, "rb") as file:
         file.seek(CLOSING_OFFSET)
         data = file.read(CLOSING_BYTES)
     for _, payload in _records(data, CLOSING_PART, keys):
@@ -202,13 +233,13 @@ def write_state(directory: Path, keys: JournalKeys, state: bytes) -> None:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with open(descriptor, "wb") as file:
         file.write(nonce + _state_key(keys).encrypt(nonce, state, None))
-    os.replace(temporary, directory / "state")
+    os.replace(temporary, directory / STATE_NAME)
 
 
 def read_state(directory: Path, keys: JournalKeys) -> bytes | None:
     """Read the state back, or None when there is none, or none that is whole."""
     try:
-        with open(directory / "state", "rb") as file:
+        with open(directory / STATE_NAME, "rb") as file:
             data = file.read(MAX_STATE + 12 + TAG_BYTES)
         return _state_key(keys).decrypt(data[:12], data[12:], None)
     except (FileNotFoundError, InvalidTag, ValueError):

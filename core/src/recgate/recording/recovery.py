@@ -7,8 +7,8 @@ each time with what the store holds, and drops from the journal what is sealed a
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from typing import Final
 import cbor2
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from recgate.errors import RecordingDamaged
+from recgate.errors import RecordingDamaged, RecordingFailed
 from recgate.providers import RecordingStore
 from recgate.recording.chain import CLOSED_KIND, Chain, SavedState, end_of, opened_of, salted
 from recgate.recording.cose import public_bytes
@@ -26,13 +26,17 @@ from recgate.recording.directory import HEADER_NAME
 from recgate.recording.frames import RecordedFrame
 from recgate.recording.journalfiles import (
     DAMAGED,
+    HEAD_NAME,
+    STATE_NAME,
     JournalKeys,
+    is_torn,
     part_name,
     parts_of,
     read_closing,
     read_head,
     read_part,
     read_state,
+    remove_journal,
 )
 from recgate.recording.seal import End, Recovered, Seal, read_header
 from recgate.recording.sealer import Sealer
@@ -63,6 +67,16 @@ class _Stored:
     prev: bytes = b""
     lost: bytes = b""
     seal: Seal | None = None
+
+    @property
+    def end(self) -> End | None:
+        """How the recording ended, if it is whole."""
+        return self.seal.end if self.seal is not None else None
+
+    @property
+    def ended(self) -> str:
+        """The status of a recording that is whole."""
+        return "recovered" if self.seal is not None and self.seal.recovered else "sealed"
 
 
 @dataclass(slots=True)
@@ -118,8 +132,12 @@ def recover(sealer: Sealer, session: str, reason: str) -> Outcome:
     directory = sealer.root / session
     sealer.forget(session)
     try:
-        keys = read_head(directory, sealer.signer.wrapping)
         stored = _stored(sealer.store, session)
+        if not (directory / HEAD_NAME).exists() and stored.end is not None:
+            # Killed while the journal was being removed, which comes after everything else.
+            remove_journal(directory)
+            return Outcome(stored.ended)
+        keys = read_head(directory, sealer.signer.wrapping)
         return _recover(sealer, session, keys, stored, reason)
     except (RecordingDamaged, FileNotFoundError, KeyError) as error:
         outcome = _set_aside(directory, str(error))
@@ -137,8 +155,13 @@ def _recover(sealer: Sealer, session: str, keys: JournalKeys, stored: _Stored, r
         # Killed between the last segment and the end of its bookkeeping.
         chain = _chain(sealer, session, keys, stored, state, None)
         frame = RecordedFrame(last.first + last.count - 1, last.mono, 0, _GATEWAY_SIDE, CLOSED_KIND, b"")
-        sealer.finish(chain, last.end, frame, "recovered" if last.recovered else "sealed")
-        return Outcome("recovered" if last.recovered else "sealed")
+        sealer.finish(chain, last.end, frame, stored.ended)
+        return Outcome(stored.ended)
+    if not stored.segments and _is_sealed_partly(directory):
+        raise RecordingFailed(
+            f"{sealer.store.name}: nothing is there of session {session}, of which parts were stored already; "
+            "is its file system mounted? The rest waits in the journal."
+        )
     rest = _Rest(directory, keys, last.first + last.count if last else 0, last.mono if last else 0)
     pieces = rest.read()
     piece = next(pieces, None)
@@ -153,9 +176,9 @@ def _recover(sealer: Sealer, session: str, keys: JournalKeys, stored: _Stored, r
         piece = following
     final = _ended(piece or [], rest, reason)
     end = end_of(final[-1], chain.totals_with(final))
-    _seal(sealer, chain, stored, final, Recovered(stored.lost, reason, rest.cut), end)
     if rest.stopped:
         _keep(directory)
+    _seal(sealer, chain, stored, final, Recovered(stored.lost, reason, rest.cut), end)
     sealer.finish(chain, end, final[-1], "recovered")
     return Outcome("recovered", rest.frames, rest.cut, rest.stopped or reason)
 
@@ -276,11 +299,17 @@ def _totals(store: RecordingStore, session: str) -> list[list[int]]:
     return totals
 
 
+def _is_sealed_partly(directory: Path) -> bool:
+    """Tell whether parts are gone because they were stored. The one that is being written is always there."""
+    parts = parts_of(directory)
+    return parts[0] > 1 if parts else (directory / STATE_NAME).exists()
+
+
 def _nothing(directory: Path, rest: _Rest) -> Outcome:
     """No frame was accepted, so nothing was ever forwarded."""
-    if rest.cut or rest.stopped:
+    if rest.stopped or (rest.cut and not (rest.parts == [1] and is_torn(directory / part_name(1)))):
         return _set_aside(directory, f"no record in it is whole, of {rest.cut} bytes")
-    shutil.rmtree(directory, ignore_errors=True)
+    remove_journal(directory)
     return Outcome("empty")
 
 
@@ -291,7 +320,7 @@ def _set_aside(directory: Path, reason: str) -> Outcome:
     except FileNotFoundError:
         return Outcome("empty")
     if not any(sizes):
-        shutil.rmtree(directory, ignore_errors=True)
+        remove_journal(directory)
         return Outcome("empty")
     place = directory.parent / DAMAGED
     place.mkdir(mode=0o700, exist_ok=True)
@@ -300,7 +329,10 @@ def _set_aside(directory: Path, reason: str) -> Outcome:
 
 
 def _keep(directory: Path) -> None:
-    """Keep a copy of what could not be read whole, for somebody who can."""
+    """Keep what could not be read whole, for somebody who can: before it is sealed, or a kill would lose it."""
     place = directory.parent / DAMAGED / directory.name
-    place.parent.mkdir(mode=0o700, exist_ok=True)
-    shutil.copytree(directory, place, dirs_exist_ok=True)
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name in os.listdir(directory):
+        # A link and not a copy: it must be possible on a full disk.
+        with contextlib.suppress(FileExistsError):
+            os.link(directory / name, place / name)

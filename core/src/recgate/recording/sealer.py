@@ -6,7 +6,6 @@ what is sealed is what was written. A part is deleted only once its segment is d
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +28,14 @@ from recgate.recording.cose import public_bytes
 from recgate.recording.directory import HEADER_NAME
 from recgate.recording.frames import RecordedFrame
 from recgate.recording.indexer import Indexer
-from recgate.recording.journalfiles import part_name, read_closing, read_head, read_part, write_state
+from recgate.recording.journalfiles import (
+    part_name,
+    read_closing,
+    read_head,
+    read_part,
+    remove_journal,
+    write_state,
+)
 from recgate.recording.seal import End, sign_header
 from recgate.recording.segment import build_segment, digest, segment_name
 
@@ -114,8 +120,7 @@ class Sealer:
             self.store.put(chain.session, HEADER_NAME, header)
         self.store.put(chain.session, segment_name(chain.segment), data)
         result = Sealed(chain.segment, len(frames), len(data))
-        for number, _ in work.parts:
-            (chain.directory / part_name(number)).unlink(missing_ok=True)
+        self._drop(chain, work.parts)
         if end is not None:
             self.finish(chain, end, frames[-1], "sealed")
             del self._chains[chain.session]
@@ -129,6 +134,14 @@ class Sealer:
             totals,
         )
         return result
+
+    def _drop(self, chain: Chain, parts: Sequence[tuple[int, int]]) -> None:
+        """Delete parts that are stored. What cannot be deleted goes with the journal."""
+        for number, _ in parts:
+            try:
+                (chain.directory / part_name(number)).unlink(missing_ok=True)
+            except OSError as error:
+                self.note("recording.part-kept", {"session": chain.session, "reason": str(error)})
 
     def forget(self, session: str) -> None:
         """Drop what is known of a session, its key with it."""
@@ -222,7 +235,7 @@ class Sealer:
             self.store.seal(chain.session)
         except RecordingFailed as error:
             self.note("recording.store-open", {"session": chain.session, "reason": str(error)})
-        shutil.rmtree(chain.directory, ignore_errors=True)
+        remove_journal(chain.directory)
 
     def guard(self, chain: Chain, call: Callable[[], None]) -> None:
         """Call the indexer; whatever it raises becomes a note and the session's `problem`."""

@@ -20,6 +20,8 @@ from recgate.recording.directory import RecordingDirectory
 __all__ = ["FileStore"]
 
 OBJECT_NAME: Final = re.compile(r"(?:header\.cbor|[0-9]{6,12}\.seg)\Z")
+FIRST_OBJECTS: Final = ("header.cbor", "000001.seg")  # what a recording begins with
+DRAFT_NAME: Final = re.compile(r"\.(?:header\.cbor|[0-9]{6,12}\.seg)\.[0-9a-f]{8}\Z")
 MIN_FREE: Final = 4 << 20  # bytes; below this the first segments of a session would not fit
 _SEALED_FILE: Final = 0o440
 _SEALED_DIRECTORY: Final = 0o550
@@ -52,6 +54,12 @@ class FileStore(RecordingDirectory):
         if not OBJECT_NAME.match(name):
             raise RecordingFailed(f"store-file: {name[:40]!r} is not the name of a recording's object")
         directory = self.dated(session)
+        if name not in FIRST_OBJECTS and not directory.is_dir():
+            # Made anew it would be on whatever file system is there instead, and the chain in two places.
+            raise RecordingFailed(
+                f"store-file: {directory} is gone, which has the recording up to {name}; is its file system mounted? "
+                "Nothing was stored elsewhere, and the recording waits on local disk."
+            )
         try:
             self._make(directory)
             self._write(directory, name, data)
@@ -111,9 +119,16 @@ class FileStore(RecordingDirectory):
         _sync_directory(place.parent)
 
     def seal(self, session: str) -> None:
-        """Take away the right to write: the recording has ended. Raises `RecordingFailed`."""
+        """Take away the right to write: the recording has ended. Raises `RecordingFailed`.
+
+        Drafts of objects go, which a kill left beside their places.
+        """
+        directory = self.dated(session)
         try:
-            os.chmod(self.dated(session), _SEALED_DIRECTORY)
+            for name in os.listdir(directory):
+                if DRAFT_NAME.match(name):
+                    (directory / name).unlink(missing_ok=True)
+            os.chmod(directory, _SEALED_DIRECTORY)
         except OSError as error:
             raise self._complaint(error) from error
 
