@@ -10,6 +10,8 @@ import cbor2
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recgate.ids import new_session_id
+from recgate.recipients.auditors import Auditors
+from recgate.recipients.erasurekeys import ERASURE_FILE, ErasureKeys
 from recgate.recording.cose import public_bytes
 from recgate.recording.indexer import NoIndexer
 from recgate.recording.journal import Journal, Part
@@ -47,6 +49,7 @@ class Maker:
         self.store = FileStore(path / "recordings")
         self.parts: dict[str, list[Part]] = {}
         self.notes: list[tuple[str, dict[str, object]]] = []
+        self.auditors = Auditors(ErasureKeys(path / ERASURE_FILE))
         self.signer = Signer(name, self.identity, self.wrapping)
         self.trust = Trust([(name, public_bytes(self.identity))])
         self.sealer = self.new_sealer()
@@ -54,7 +57,7 @@ class Maker:
     def new_sealer(self, store=None) -> Sealer:
         """A worker's memory starts empty: chains of an older one are lost."""
         note = lambda event, facts: self.notes.append((event, dict(facts)))  # noqa: E731
-        return Sealer(self.journals, self.signer, store or self.store, NoIndexer(), note)
+        return Sealer(self.journals, self.signer, store or self.store, NoIndexer(), note, self.auditors)
 
     def open(self, **more):
         session = new_session_id()

@@ -9,6 +9,9 @@ from core.tests.test_gateway import house, write
 from recgate.config import restart_needed
 from recgate.config.reading import read_configuration
 from recgate.plugins import Registry
+from recgate.recipients.keys import Identity
+
+PUBLIC = Identity.generate().recipient.text
 
 
 def read(text):
@@ -24,6 +27,9 @@ def read(text):
         ("gateway:", "observers: []\ngateway:", ["observers"]),
         ("gateway:", "targets: [{name: t, protocol: tiny, address: a}]\ngateway:", []),
         ("gateway:", "limits: {recheck: 1s}\ngateway:", []),
+        ("store: {mem: {}}", f"store: {{mem: {{}}}}, index: text, seal_to: [{PUBLIC}]", []),
+        # The auditors are in force at once; what is indexed from then on is not.
+        ("store: {mem: {}}", f"store: {{mem: {{}}}}, seal_to: [{PUBLIC}]", ["recording"]),
         ("7000", "7000", []),
     ],
 )

@@ -13,6 +13,8 @@ from recgate.config.values import Settings
 from recgate.errors import ConfigurationError
 from recgate.model import Principal
 from recgate.plugins import Registry
+from recgate.recipients.bech import encode
+from recgate.recipients.keys import Identity
 
 
 def read(text, extra=None):
@@ -155,11 +157,6 @@ targets:
     [
         (
             "recording",
-            "recording: {store: {mem: {}}, seal_to: [rgpub1x]}",
-            "recording.seal_to: this build does not",
-        ),
-        (
-            "recording",
             "recording: {store: {mem: {}}, retention: {default: 4d}}",
             "recording.retention: this build does",
         ),
@@ -175,6 +172,42 @@ def test_what_is_not_enforced_is_refused_and_never_ignored(section, text, expect
 
     assert expected in found
     assert "Remove it until it does." in found
+
+
+AUDITOR = Identity.generate()
+PUBLIC = AUDITOR.recipient.text
+
+
+def sealed_to(*keys: str, more: str = "") -> str:
+    return without("recording") + f"recording: {{store: {{mem: {{}}}}, seal_to: [{', '.join(keys)}]{more}}}\n"
+
+
+def test_what_is_sealed_to_auditors_is_indexed_by_facts_alone_unless_somebody_says_otherwise():
+    settings = read(sealed_to(PUBLIC)).recording
+
+    assert settings.recipients == (AUDITOR.recipient,)
+    assert settings.index == "facts"
+    assert read(sealed_to(PUBLIC, more=", index: text")).recording.index == "text"
+    assert read(sealed_to()).recording.index == "text"
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ([PUBLIC[:-1]], "recording.seal_to[0]: is mistyped or cut: its checksum does not fit. Give what `recgate"),
+        ([PUBLIC, "age1x"], "recording.seal_to[1]: is not a key"),
+        ([PUBLIC, PUBLIC.upper()], "recording.seal_to: names one key twice"),
+        ([AUDITOR.text.reveal().decode()], "recording.seal_to[0]: is a PRIVATE key, which must never be on a gateway"),
+        ([encode("rgpub", bytes([9]) + bytes(32))], "is of kind 9, which this version does not know; update recgate"),
+        ([encode("rgpub", bytes([1]) + bytes(32))], "nothing that is sealed to it would be secret"),
+        ([Identity.generate().recipient.text for _ in range(33)], "recording.seal_to: "),
+    ],
+)  # fmt: skip
+def test_a_key_that_nothing_can_be_sealed_to_is_refused_and_not_repeated(keys, expected):
+    (found,) = problems(sealed_to(*keys))
+
+    assert expected in found
+    assert not any(key in found for key in keys if len(key) > 10)
 
 
 def test_what_asks_for_nothing_is_taken():

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from core.tests.recordings import Maker
+from recgate.recipients.keys import Identity
 from recgate.recording.cose import public_bytes
 
 PAGE = Path(__file__).parents[2] / "docs/reference/recording-format.md"
@@ -46,6 +47,11 @@ def test_the_program_on_the_page_verifies_a_recording(maker, outsider):
 
 def test_the_program_on_the_page_verifies_an_empty_recording(maker, outsider):
     assert outsider(maker.record([])) == "complete 2 client-closed"
+
+
+def test_the_program_on_the_page_verifies_what_it_cannot_read(maker, outsider):
+    maker.auditors.become([Identity.generate().recipient.text])
+    assert outsider(maker.record([(0, "F", b"a" * 100_000)], [(0, "F", b"b")])) == "complete 4 client-closed"
 
 
 def test_the_program_on_the_page_tells_a_recovered_one(maker, outsider):

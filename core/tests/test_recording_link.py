@@ -34,6 +34,7 @@ def make(maker, tmp_path, monkeypatch):
             "wrapping": maker.wrapping,
             "backend": backend,
             "argument": json.dumps(told).encode(),
+            "erasure": str(maker.journals.parent / "erasure.sqlite3"),
         }
         return SealingWorker(first, lambda *note: make.notes.append(note), lambda: make.downs.append(1))
 

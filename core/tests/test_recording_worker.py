@@ -31,6 +31,7 @@ class Worker:
             "wrapping": maker.wrapping,
             "backend": backend,
             "argument": json.dumps(told).encode(),
+            "erasure": str(maker.journals.parent / "erasure.sqlite3"),
         }
         command = [sys.executable, "-m", "recgate.recording.worker"]
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
@@ -129,7 +130,14 @@ def test_it_says_whether_to_ask_again(maker, worker):
 
 
 @pytest.mark.parametrize(
-    "request_", [{"do": "fly"}, {"do": "seal"}, {}, {"do": "seal", "parts": 5, "final": 1}]
+    "request_",
+    [
+        {"do": "fly"},
+        {"do": "seal"},
+        {},
+        {"do": "seal", "parts": 5, "final": 1},
+        {"do": "begin", "recipients": ["rgpub1x"]},
+    ],
 )
 def test_a_request_that_it_does_not_understand_ends_nothing(maker, worker, request_):
     session, journal = maker.open()

@@ -220,7 +220,8 @@ class Gateway:
         """Read the configuration again. A bad file keeps the old one and raises `ConfigurationError`.
 
         Targets, policies, masks, identities and certificates change for sessions that open from now on; live
-        sessions are judged by the new `allow:` lists at the next validity check. The event `configuration.loaded`
+        sessions are judged by the new `allow:` lists at the next validity check, and their next segments are sealed
+        to the new auditors. The event `configuration.loaded`
         names what differs and waits for a restart.
         """
         registry = self.registry.alone()
@@ -239,6 +240,7 @@ class Gateway:
                 each.inherit(before[each.name])
         inherit(registry.vaults, self.registry.vaults)
         self.keys, self.certificate = keys, ServerCertificate(keys)
+        self.recording.seal_to(fresh.recording.seal_to)
         waits = configuration.restart_needed(self.config, fresh)
         self._now = _Reloadable(fresh, registry)
         self._unlock(self.background)

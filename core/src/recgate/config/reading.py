@@ -45,7 +45,6 @@ SECTIONS: Final = (
 
 # Keys that are promised and not enforced by this build: ignoring one would be a silent yes.
 UNENFORCED: Final[dict[KeyPath, str]] = {
-    ("recording", "seal_to"): "encryption to auditors",
     ("recording", "retention"): "retention",
     ("recording", "originals"): "keeping originals",
 }

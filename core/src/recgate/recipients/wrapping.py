@@ -31,6 +31,7 @@ __all__ = [
     "ContentCipher",
     "Context",
     "Wrap",
+    "WrappedKey",
     "read_wraps",
     "wrapped_key",
 ]
@@ -111,9 +112,10 @@ class ContentCipher:
         return self._prefix + number.to_bytes(11, "big")
 
 
-def wrapped_key(
-    context: Context, recipients: Sequence[Recipient], erasure: Secret
-) -> tuple[ContentCipher, tuple[Wrap, ...]]:
+WrappedKey = tuple[ContentCipher, tuple[Wrap, ...]]
+
+
+def wrapped_key(context: Context, recipients: Sequence[Recipient], erasure: Secret) -> WrappedKey:
     """Make a content key that nobody else has, and wrap it to each recipient."""
     secret = Secret(secrets.token_bytes(KEY_BYTES))
     wraps = tuple(

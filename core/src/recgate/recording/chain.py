@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recgate.errors import RecordingDamaged
 from recgate.ids import session_bytes
+from recgate.recipients.wrapping import WrappedKey
 from recgate.recording.cbor import Fields, as_list, encode, loads
 from recgate.recording.commitments import leaf_hash, salt_key, salter
 from recgate.recording.frames import RecordedFrame, encode_head
@@ -41,8 +42,8 @@ SIDE_NAMES = ("client", "upstream", "gateway")
 class Chain:
     """Where a session's recording stands. `seq` is the next frame to seal, `fed` the next one to index.
 
-    `key` seals the next segment; `following` is kept with it until that segment is stored, so that a second try
-    gives the same bytes. Neither is ever written anywhere.
+    `key` seals the next segment; `following` and `content_key` are kept with it until that segment is stored, so that a
+    second try, of the same parts (`tried`), gives the same bytes. None of them is ever written anywhere.
     """
 
     session: str
@@ -57,6 +58,8 @@ class Chain:
     key: Ed25519PrivateKey | None = None
     following: Ed25519PrivateKey | None = None
     wall: int = 0
+    content_key: WrappedKey | None = None
+    tried: object = None
     problem: str = ""
 
     @property
@@ -129,7 +132,9 @@ def opened_of(frame: RecordedFrame) -> Mapping[str, object]:
     return fields.map("opened")
 
 
-def header_of(chain: Chain, first: RecordedFrame, gateway: str, key: bytes) -> Header:
+def header_of(
+    chain: Chain, first: RecordedFrame, gateway: str, key: bytes, content_key: WrappedKey | None
+) -> Header:
     """Make the header of a session from its first frame, which has its salt."""
     opened = chain.opened
     started, protocol = opened.get("started"), opened.get("protocol")
@@ -141,6 +146,7 @@ def header_of(chain: Chain, first: RecordedFrame, gateway: str, key: bytes) -> H
         wall=started if isinstance(started, int) else 0,
         key=key,
         policy=_policy_digest(opened.get("policy")),
+        recipients=tuple(wrap.recipient for wrap in content_key[1]) if content_key is not None else (),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from recgate.errors import RecordingDamaged
+from recgate.errors import RecordingDamaged, RecordingSealed
+from recgate.recipients.keyring import NOBODY, Keyring
 from recgate.recording.chain import CLOSED_KIND, OPENED_KIND
 from recgate.recording.commitments import leaf_hash, merkle_root
 from recgate.recording.frames import RecordedFrame, encode_head
@@ -14,10 +15,15 @@ __all__ = ["ContentsCheck"]
 
 
 class ContentsCheck:
-    """The level `contents` of one recording; segments come in their order."""
+    """The level `contents` of one recording; segments come in their order.
 
-    def __init__(self, report: Report) -> None:
+    `sealed` says why frames could not be looked at, if they could not.
+    """
+
+    def __init__(self, report: Report, keyring: Keyring = NOBODY) -> None:
         self._report = report
+        self._keyring = keyring
+        self.sealed = ""
 
     def segment(self, segment: Segment, where: str, header: Header | None, *, sound: bool) -> None:
         """Check one segment. Of one that is not `sound` the frames are looked at all the same, to name the place."""
@@ -28,7 +34,7 @@ class ContentsCheck:
         frame: RecordedFrame | None = None
         t = 0
         try:
-            for frame in segment.frames():
+            for frame in segment.frames(self._keyring):
                 if frame.seq != seal.first + len(leaves):
                     raise RecordingDamaged(
                         f"frame {frame.seq} stands where frame {seal.first + len(leaves)} belongs"
@@ -42,6 +48,9 @@ class ContentsCheck:
                 leaves.append(leaf_hash(frame, encode_head(frame, sources)))
                 if frame.seq == 0:
                     self._first(frame, leaves[0], header)
+        except RecordingSealed as error:
+            self.sealed = self.sealed or f"{where}: {error}"
+            return
         except RecordingDamaged as error:
             self._found(
                 where, f"behind frame {seal.first + len(leaves) - 1}: {error}" if leaves else str(error)

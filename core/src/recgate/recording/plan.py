@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recgate.model import Secret
+from recgate.recipients.erasurekeys import ERASURE_FILE
 
 if TYPE_CHECKING:
     from recgate.config import Configuration
@@ -26,6 +27,8 @@ CONFIGURED: Final = "recgate.recording.backend:configured"
 class RecordingPlan:
     """`root` is the journal's directory, `quota` the bytes that may wait there for the store.
 
+    `recipients` are public keys (`rgpub1…`) of those who will be able to read.
+
     `backend` names the function (`module:function`) that gives the worker its `Backend` from `argument`.
     """
 
@@ -37,6 +40,7 @@ class RecordingPlan:
     argument: bytes
     synced: bool
     quota: int
+    recipients: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, config: Configuration, registry: Registry, keys: GatewayKeys) -> RecordingPlan:
@@ -55,6 +59,7 @@ class RecordingPlan:
             argument=pickle.dumps((config, in_process)),
             synced=config.recording.durability == "synced",
             quota=config.recording.backlog,
+            recipients=config.recording.seal_to,
         )
 
     def first_message(self) -> dict[str, object]:
@@ -66,4 +71,5 @@ class RecordingPlan:
             "wrapping": self.wrapping.reveal(),
             "backend": self.backend,
             "argument": self.argument,
+            "erasure": str(self.root.parent / ERASURE_FILE),
         }

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from recgate.errors import RecordingDamaged, RecordingFailed
+from recgate.errors import RecordingDamaged, RecordingFailed, RecordingSealed
+from recgate.recipients.keyring import NOBODY, Keyring
 from recgate.recording.directory import is_session
 from recgate.recording.frames import RecordedFrame
 from recgate.recording.journalfiles import (
@@ -52,12 +53,13 @@ class Readable(Protocol):
         ...
 
 
-def open_archive(config: Configuration, registry: Registry) -> Archive:
+def open_archive(config: Configuration, registry: Registry, keyring: Keyring = NOBODY) -> Archive:
     """Give what a configured gateway has recorded: its store, and its journal if this user may read the key."""
     return Archive(
         registry.store,
         config.data_dir / "journal",
         _wrapping_key(config.data_dir / "keys" / "journal"),
+        keyring,
     )
 
 
@@ -71,10 +73,20 @@ def _wrapping_key(path: Path) -> bytes | None:
 
 
 class Archive:
-    """Recordings by session. Without `journal` and its `wrapping` key, sealed segments only."""
+    """Recordings by session. Without `journal` and its `wrapping` key, sealed segments only.
 
-    def __init__(self, store: Readable, journal: Path | None = None, wrapping: bytes | None = None) -> None:
+    What is sealed to auditors is read with `keyring`.
+    """
+
+    def __init__(
+        self,
+        store: Readable,
+        journal: Path | None = None,
+        wrapping: bytes | None = None,
+        keyring: Keyring = NOBODY,
+    ) -> None:
         self.store = store
+        self.keyring = keyring
         self.journal = journal
         self._wrapping = wrapping
 
@@ -114,6 +126,7 @@ class Archive:
 
         Raises:
             RecordingDamaged: the recording breaks off here; says where and why.
+            RecordingSealed: it is for auditors from here on, and `keyring` does not open it.
         """
         seq, known, looks = start, -1, 0
         while looks < MAX_LOOKS:
@@ -167,7 +180,7 @@ class Archive:
     def _sealed(self, session: str, name: str, seq: int) -> Iterator[RecordedFrame]:
         segment = self.segment(session, name)
         try:
-            for frame in segment.frames():
+            for frame in segment.frames(self.keyring):
                 if frame.seq > seq:
                     raise RecordingDamaged(f"frame {seq} is missing")
                 if frame.seq == seq:
@@ -175,6 +188,8 @@ class Archive:
                     yield frame
         except RecordingDamaged as error:
             raise RecordingDamaged(f"{session}: {name}: {error}") from None
+        except RecordingSealed as error:
+            raise RecordingSealed(f"{session}: {name}: {error}") from None
 
     def _unsealed(self, session: str, seq: int) -> Iterator[RecordedFrame]:
         """Give what the journal has from `seq` on. What vanishes meanwhile is sealed, or the next look finds it."""

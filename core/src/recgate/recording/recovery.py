@@ -18,7 +18,7 @@ from typing import Final
 import cbor2
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from recgate.errors import RecordingDamaged, RecordingFailed
+from recgate.errors import RecordingDamaged, RecordingFailed, RecordingSealed
 from recgate.providers import RecordingStore
 from recgate.recording.chain import CLOSED_KIND, Chain, SavedState, end_of, opened_of, salted
 from recgate.recording.cose import public_bytes
@@ -208,10 +208,11 @@ def _seal(
 ) -> None:
     salted(frames, chain.keys, chain.segment)
     totals = chain.totals_with(frames)
+    content_key = sealer.content_key(chain)
     if chain.segment == 1 and not stored.prev:
         # No segment key was ever used: one is named as lost, and nobody has it.
         stored.lost = public_bytes(Ed25519PrivateKey.generate())
-        header = sealer.header(chain, frames[0], stored.lost)
+        header = sealer.header(chain, frames[0], stored.lost, content_key)
         sealer.store.put(chain.session, HEADER_NAME, header)
         chain.prev = stored.prev = digest(header)
         recovered = Recovered(stored.lost, recovered.reason, recovered.cut)
@@ -223,6 +224,7 @@ def _seal(
         following=None,
         end=end,
         recovered=recovered,
+        content_key=content_key,
     )
     sealer.index(chain, frames, totals)
     sealer.store.put(chain.session, segment_name(chain.segment), data)
@@ -276,14 +278,28 @@ def _chain(
         chain.totals = [list(side) for side in state.totals]
     elif stored.segments:
         chain.totals = _totals(sealer.store, session)
-    if not opened:
-        chain.opened = opened_of(next(read_segment(sealer.store.get(session, segment_name(1))).frames()))
+    if not opened and not _read_opened(sealer, chain):
+        return chain
     if state is not None:
         chain.fed, chain.problem = state.fed, state.problem
     sealer.guard(
         chain, lambda: sealer.indexer.restore(session, chain.opened, state.indexed if state else None)
     )
     return chain
+
+
+def _read_opened(sealer: Sealer, chain: Chain) -> bool:
+    """Read who opened the session from its first segment. What is sealed to auditors is not for us to read."""
+    segment = read_segment(sealer.store.get(chain.session, segment_name(1)))
+    try:
+        chain.opened = opened_of(next(segment.frames()))
+    except RecordingSealed:
+        header, _ = read_header(sealer.store.get(chain.session, HEADER_NAME))
+        chain.opened = {"session": chain.session, "protocol": header.protocol, "started": header.wall}
+        # Its row stays what it is: nothing that is known here is better.
+        chain.problem = "the indexer's state was lost, and what is sealed to auditors cannot be read again"
+        return False
+    return True
 
 
 def _totals(store: RecordingStore, session: str) -> list[list[int]]:

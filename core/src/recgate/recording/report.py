@@ -57,6 +57,7 @@ class Report:
     opened: int = 0
     last_seal: int = 0
     reason: str = ""
+    sealed: str = ""  # why contents could not be looked at: they are for other eyes
 
     @property
     def ok(self) -> bool:
@@ -87,4 +88,5 @@ class Report:
             "opened": self.opened,
             "last_seal": self.last_seal,
             "reason": self.reason,
+            "sealed": self.sealed,
         }

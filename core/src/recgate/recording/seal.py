@@ -13,6 +13,7 @@ from typing import Final, cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recgate.errors import RecordingDamaged
+from recgate.recipients.wrapping import MAX_RECIPIENTS
 from recgate.recording.cbor import Fields, as_list, decode_strict, encode
 from recgate.recording.cose import HEADER_TYPE, SEAL_TYPE, Signed, read_signed, sign
 
@@ -37,7 +38,8 @@ _SESSION: Final = 16
 class Header:
     """What opens a recording. `opened` commits to frame 0, `key` is the first segment's public key.
 
-    `wall` is the wall clock in ns, `policy` the digest of policy and configuration in force.
+    `wall` is the wall clock in ns, `policy` the digest of policy and configuration in force. `recipients` are the ids
+    of those to whom the first segment is sealed; each segment says for itself whose it is.
     """
 
     session: bytes
@@ -47,6 +49,7 @@ class Header:
     wall: int
     key: bytes
     policy: bytes
+    recipients: tuple[bytes, ...] = ()
 
     def encode(self) -> bytes:
         """Give the payload that is signed."""
@@ -60,7 +63,7 @@ class Header:
                 "wall": self.wall,
                 "key": self.key,
                 "policy": self.policy,
-                "recipients": [],
+                "recipients": list(self.recipients),
             }
         )
 
@@ -167,9 +170,8 @@ def read_header(data: bytes) -> tuple[Header, Signed]:
         wall=fields.uint("wall"),
         key=fields.bytes("key", _DIGEST),
         policy=fields.bytes("policy"),
+        recipients=_recipients(fields.array("recipients")),
     )
-    if fields.array("recipients"):
-        raise RecordingDamaged("the recording is encrypted to recipients, which this version cannot read")
     fields.done()
     return header, signed
 
@@ -204,6 +206,13 @@ def read_seal(data: bytes) -> tuple[Seal, Signed]:
     )
     fields.done()
     return seal, signed
+
+
+def _recipients(value: list[object]) -> tuple[bytes, ...]:
+    ids = tuple(each for each in value if isinstance(each, bytes) and len(each) == _DIGEST)
+    if len(ids) != len(value) or len(ids) > MAX_RECIPIENTS or len(set(ids)) != len(ids):
+        raise RecordingDamaged("the recipients of the header are not ids, each once")
+    return ids
 
 
 def _sides(value: list[object]) -> tuple[tuple[int, int], ...]:

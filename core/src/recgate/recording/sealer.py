@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recgate.errors import RecordingDamaged, RecordingFailed
 from recgate.providers import RecordingStore
+from recgate.recipients.auditors import Auditors
+from recgate.recipients.wrapping import Context, WrappedKey
 from recgate.recording.chain import (
     CLOSED_KIND,
     Chain,
@@ -84,16 +86,26 @@ class Sealed:
 
 
 class Sealer:
-    """Seals for every session of a gateway. One process, one at a time; `note` takes what is worth a log line."""
+    """Seals for every session of a gateway. One process, one at a time; `note` takes what is worth a log line.
+
+    `auditors` are those who will be able to read; with none, segments are in clear.
+    """
 
     def __init__(
-        self, root: Path, signer: Signer, store: RecordingStore, indexer: Indexer, note: Note
+        self,
+        root: Path,
+        signer: Signer,
+        store: RecordingStore,
+        indexer: Indexer,
+        note: Note,
+        auditors: Auditors | None = None,
     ) -> None:
         self.root = root
         self.signer = signer
         self.store = store
         self.indexer = indexer
         self.note = note
+        self.auditors = auditors
         self._chains: dict[str, Chain] = {}
 
     # -- live ------------------------------------------------------------------------------------------
@@ -114,6 +126,9 @@ class Sealer:
         frames = self._frames(chain, work)
         totals = chain.totals_with(frames)
         end = end_of(frames[-1], totals) if work.final else None
+        if chain.tried != work:
+            # A reload between two tries changes nothing: the store may have taken the first one half-way.
+            chain.tried, chain.content_key = work, self.content_key(chain)
         data, header, sealed = self._build(chain, frames, end)
         self.index(chain, frames, totals)
         if header:
@@ -127,6 +142,7 @@ class Sealer:
             return result
         # From here on the old key exists nowhere.
         chain.key, chain.following, chain.wall = chain.following, None, 0
+        chain.content_key = chain.tried = None
         chain.segment, chain.prev, chain.seq, chain.totals = (
             chain.segment + 1,
             sealed,
@@ -191,18 +207,32 @@ class Sealer:
             following = public_bytes(chain.following)
         header = b""
         if chain.segment == 1:
-            header = self.header(chain, frames[0], public_bytes(chain.key))
+            header = self.header(chain, frames[0], public_bytes(chain.key), chain.content_key)
             chain.prev = digest(header)
         data, sealed = build_segment(
-            chain.place, frames, chain.key, wall=chain.wall, following=following, end=end
+            chain.place,
+            frames,
+            chain.key,
+            wall=chain.wall,
+            following=following,
+            end=end,
+            content_key=chain.content_key,
         )
         return data, header, sealed
 
     # -- shared with recovery -----------------------------------------------------------------------------
 
-    def header(self, chain: Chain, first: RecordedFrame, key: bytes) -> bytes:
+    def content_key(self, chain: Chain) -> WrappedKey | None:
+        """Make a content key for the next segment, or None without auditors. Its erasure key is durable then."""
+        if self.auditors is None:
+            return None
+        place = chain.place
+        return self.auditors.content_key(Context(place.session, place.segment))
+
+    def header(self, chain: Chain, first: RecordedFrame, key: bytes, content_key: WrappedKey | None) -> bytes:
         """Make the header item; signed by the identity key, and the same bytes every time."""
-        return sign_header(header_of(chain, first, self.signer.gateway, key), self.signer.identity)
+        header = header_of(chain, first, self.signer.gateway, key, content_key)
+        return sign_header(header, self.signer.identity)
 
     def index(self, chain: Chain, frames: Sequence[RecordedFrame], totals: list[list[int]]) -> None:
         """Index what was not fed yet and save the state. What goes wrong here is noted and changes nothing else."""

@@ -1,7 +1,7 @@
 """A segment: `open, block…, seal`, built from frames and taken apart again.
 
     open  = [1, segment, prev, wraps, original-wraps]
-    block = [2, n, content]              ; zstd over frames; ciphertext over that once there are recipients
+    block = [2, n, content]              ; zstd over frames; ciphertext over that if there are wraps
     seal  = [3, COSE_Sign1]
 
 Building is deterministic: the same frames, keys and clock give the same bytes, so that a segment whose storing
@@ -19,6 +19,8 @@ import zstandard
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recgate.errors import RecordingDamaged
+from recgate.recipients.keyring import NOBODY, Keyring
+from recgate.recipients.wrapping import Context, Wrap, WrappedKey, read_wraps
 from recgate.recording.cbor import as_list, decode_strict, encode
 from recgate.recording.commitments import leaf_hash, merkle_root
 from recgate.recording.cose import Signed
@@ -61,13 +63,22 @@ class Segment:
     signed: Signed
     stored: bytes
     seal_digest: bytes
+    wraps: tuple[Wrap, ...] = ()
 
-    def frames(self) -> Iterator[RecordedFrame]:
-        """Give the frames, one block in memory at a time. Raises `RecordingDamaged`."""
+    def frames(self, keyring: Keyring = NOBODY) -> Iterator[RecordedFrame]:
+        """Give the frames, one block in memory at a time.
+
+        Raises:
+            RecordingDamaged: they are not what was sealed.
+            RecordingSealed: they are encrypted, and nothing in `keyring` opens them. Before the first frame.
+        """
+        cipher = None
+        if self.wraps:
+            cipher = keyring.cipher(Context(self.place.session, self.place.segment), self.wraps)
         room = MAX_SEGMENT
         for number, block in enumerate(self.blocks):
             try:
-                content = _decompress(block, room)
+                content = _decompress(cipher.decrypt(number, block) if cipher else block, room)
                 room -= len(content)
                 yield from decode_block(content)
             except RecordingDamaged as error:
@@ -102,18 +113,23 @@ def build_segment(
     following: bytes | None,
     end: End | None = None,
     recovered: Recovered | None = None,
+    content_key: WrappedKey | None = None,
 ) -> tuple[bytes, bytes]:
     """Seal frames that have their salts. Gives the segment's bytes and the digest of its seal.
 
     `following` is the next segment's public key. `key` signs: the segment's own, or the identity key if recovered.
+    `content_key` encrypts, and must never have encrypted other frames; without one they are in clear.
     """
-    opening: list[object] = [1, place.segment, place.prev, [], []]
+    cipher, wraps = content_key if content_key is not None else (None, ())
+    opening: list[object] = [1, place.segment, place.prev, [wrap.to_cbor() for wrap in wraps], []]
     items = [encode(opening)]
     stored = hashlib.sha256(items[0])
     leaves: list[bytes] = []
     compressor = zstandard.ZstdCompressor(level=_LEVEL)
     for number, block in enumerate(_blocks(frames, leaves)):
         content = compressor.compress(block)
+        if cipher is not None:
+            content = cipher.encrypt(number, content)
         head = b"\x83\x02" + encode_uint(number) + encode_uint(len(content), 0x40)
         stored.update(head)
         stored.update(content)
@@ -168,8 +184,9 @@ def read_segment(data: bytes) -> Segment:
     opening = as_list(decode_strict(data[:offset], "the opening"), "the opening", 5)
     if opening[0] != 1 or type(opening[1]) is not int or type(opening[2]) is not bytes:
         raise RecordingDamaged("a segment does not begin with its opening")
-    if opening[3] != [] or opening[4] != []:
-        raise RecordingDamaged("the segment is encrypted to recipients, which this version cannot read")
+    wraps = read_wraps(opening[3], "the wraps of the opening")
+    if opening[4] != []:
+        raise RecordingDamaged("the segment holds sealed originals, which this version cannot read")
     blocks: list[memoryview] = []
     while data[offset : offset + 2] == b"\x83\x02":
         number, start = skip_head(data, offset + 2)
@@ -189,7 +206,7 @@ def read_segment(data: bytes) -> Segment:
     place = Place(seal.session, opening[1], opening[2])
     if (seal.segment, seal.prev) != (place.segment, place.prev):
         raise RecordingDamaged("the opening and the seal name different places")
-    return Segment(place, tuple(blocks), seal, signed, digest(view[:offset]), digest(view[offset:end]))
+    return Segment(place, tuple(blocks), seal, signed, digest(view[:offset]), digest(view[offset:end]), wraps)
 
 
 def _end_of_small(data: bytes, offset: int) -> int:
@@ -215,7 +232,7 @@ def _end_of_small(data: bytes, offset: int) -> int:
     return offset
 
 
-def _decompress(content: memoryview, room: int) -> bytes:
+def _decompress(content: bytes | memoryview, room: int) -> bytes:
     """Decompress one block, whose declared size is looked at before a byte is allocated for it.
 
     `room` is what is left of the segment's own limit: many small blocks that each grow large are one bomb.

@@ -9,7 +9,7 @@ import fcntl
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, cast
@@ -197,6 +197,10 @@ class RecordingService:
             return
         recorder.listed.set()
 
+    def seal_to(self, recipients: Sequence[str]) -> None:
+        """Seal every segment from the next one on to these public keys (`rgpub1…`), of running sessions too."""
+        self.plan = replace(self.plan, recipients=tuple(recipients))
+
     # -- what recorders ask (recorder.Sealing) -----------------------------------------------------------
 
     def wanted(self, recorder: Recorder) -> None:
@@ -271,6 +275,7 @@ class RecordingService:
             "parts": [[each.part.number, each.part.size] for each in parts],
             "final": parts[-1].final,
             "preallocated": parts[-1].preallocated,
+            "recipients": self.plan.recipients,
         }
         while not recorder.lost:
             try:
@@ -394,7 +399,8 @@ class RecordingService:
         if session in self.recorders or not (self.plan.root / session).exists():
             return
         try:
-            answer = await self._ask({"do": "recover", "session": session, "reason": reason})
+            request = {"do": "recover", "session": session, "reason": reason}
+            answer = await self._ask({**request, "recipients": self.plan.recipients})
         except WorkerLost as error:
             self._attempts[session] = self._attempts.get(session, 0) + 1
             answer = {"failed": str(error)}

@@ -14,6 +14,7 @@ from typing import Final, cast
 
 from recgate.errors import RecordingDamaged
 from recgate.ids import session_bytes
+from recgate.recipients.keyring import NOBODY, Keyring
 from recgate.recording.chain import SIDE_NAMES
 from recgate.recording.contents import ContentsCheck
 from recgate.recording.directory import HEADER_NAME, is_session
@@ -29,15 +30,26 @@ MAX_STRANGERS: Final = 20  # objects that do not belong, listed by name
 
 
 def verify_all(
-    store: Readable, trust: Trust, *, journal: Path | None = None, contents: bool = True
+    store: Readable,
+    trust: Trust,
+    *,
+    journal: Path | None = None,
+    contents: bool = True,
+    keyring: Keyring = NOBODY,
 ) -> Iterator[Report]:
     """Verify every recording of a store, oldest first, then what is only in the journal."""
     for session in Archive(store, journal).sessions():
-        yield verify_session(session, store, trust, journal=journal, contents=contents)
+        yield verify_session(session, store, trust, journal=journal, contents=contents, keyring=keyring)
 
 
 def verify_session(
-    session: str, store: Readable, trust: Trust, *, journal: Path | None = None, contents: bool = True
+    session: str,
+    store: Readable,
+    trust: Trust,
+    *,
+    journal: Path | None = None,
+    contents: bool = True,
+    keyring: Keyring = NOBODY,
 ) -> Report:
     """Verify one recording.
 
@@ -47,6 +59,7 @@ def verify_session(
         trust: the public keys that may have signed it.
         journal: the directory in which a recording that is not sealed yet has its journal.
         contents: recompute the root of every segment from its frames, which takes µs a frame.
+        keyring: what opens segments that are sealed to auditors. Of what it does not open, contents are not available.
     """
     report = Report(session)
     pending = journal is not None and is_session(session) and os.path.isdir(journal / session)
@@ -59,7 +72,7 @@ def verify_session(
         else:
             report.found(Status.MISSING, session, "the store has no such recording")
         return report
-    check = _Check(report, store, trust, ContentsCheck(report) if contents else None)
+    check = _Check(report, store, trust, ContentsCheck(report, keyring) if contents else None)
     check.run(names)
     check.conclude(pending=pending)
     return report
@@ -255,7 +268,12 @@ class _Check:
             self._completeness(self.end)
         if self.recovered and report.status is Status.COMPLETE:
             report.status = Status.RECOVERED
-        for level in ("file", "contents" if self.contents is not None else "file"):
+        levels = ["file"]
+        if self.contents is not None:
+            report.sealed = self.contents.sealed
+            if not report.sealed:
+                levels.append("contents")
+        for level in levels:
             if report.levels[level] is Answer.UNAVAILABLE:
                 report.levels[level] = Answer.OK
 

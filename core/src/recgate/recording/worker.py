@@ -25,6 +25,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recgate.errors import RecgateError, RecordingDamaged, RecordingFailed
 from recgate.privatememory import keep_memory_private
+from recgate.recipients.auditors import Auditors
+from recgate.recipients.erasurekeys import ErasureKeys
 from recgate.recording.indexer import Backend
 from recgate.recording.messages import Message, pack_message, read_message
 from recgate.recording.recovery import recover
@@ -91,7 +93,8 @@ class _Serving:
             signer = Signer(cast("str", first["gateway"]), identity, cast("bytes", first["wrapping"]))
             build = _function(cast("str", first["backend"]))
             backend = build(cast("bytes", first["argument"]))
-            return Sealer(root, signer, backend.store, backend.indexer, self._note)
+            auditors = Auditors(ErasureKeys(Path(cast("str", first["erasure"]))))
+            return Sealer(root, signer, backend.store, backend.indexer, self._note, auditors)
         except (RecgateError, OSError, ValueError, ImportError, AttributeError) as error:
             self._say({"refused": f"{type(error).__name__}: {error}"})
             return None
@@ -111,6 +114,9 @@ class _Serving:
 
 def _serve(sealer: Sealer, request: Message) -> Message:
     session = cast("str", request["session"])
+    if sealer.auditors is not None and "recipients" in request:
+        # With every request: whichever worker takes it, and whatever was reloaded before, it is the gateway's latest.
+        sealer.auditors.become(cast("list[str]", request["recipients"]))
     match request["do"]:
         case "begin":
             sealer.begin(session)

@@ -1,0 +1,37 @@
+"""Whom a gateway seals to at the moment, and what it seals with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from recgate.recipients.erasurekeys import ErasureKeys
+from recgate.recipients.keys import Recipient
+from recgate.recipients.wrapping import Context, WrappedKey, wrapped_key
+
+__all__ = ["Auditors"]
+
+
+class Auditors:
+    """The recipients of the next segments, and the erasure keys of their sessions."""
+
+    def __init__(self, erasure: ErasureKeys, recipients: Sequence[Recipient] = ()) -> None:
+        self.recipients = tuple(recipients)
+        self._texts = tuple(recipient.text for recipient in recipients)
+        self._erasure = erasure
+
+    def become(self, recipients: Sequence[str]) -> None:
+        """Seal to these public keys from now on. Raises `BadText`, and then nothing has changed."""
+        if tuple(recipients) != self._texts:
+            self.recipients = tuple(Recipient.parse(text) for text in recipients)
+            self._texts = tuple(recipients)
+
+    def content_key(self, context: Context) -> WrappedKey | None:
+        """Make a content key for one segment; None when there is nobody to seal to.
+
+        Raises:
+            RecordingFailed: the erasure key could not be made durable, so nothing may be sealed under it.
+            RecordingSealed: it was destroyed.
+        """
+        if not self.recipients:
+            return None
+        return wrapped_key(context, self.recipients, self._erasure.of(context.session))
