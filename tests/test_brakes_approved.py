@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -100,3 +101,26 @@ def test_a_client_that_leaves_withdraws(gate: GatewayProcess) -> None:
         waiting(gate, "brake")
         client.kill()
         gate.until(lambda: not gate.rows("requests", "ls"), "nothing waits any more")
+
+
+def test_what_is_approved_at_a_row_is_bound_to_the_values_it_runs_with(gate: GatewayProcess) -> None:
+    def asked_with(connection: psycopg.Connection[Any], upto: int) -> tuple[str, list[str]]:
+        found: list[tuple[str, list[str]]] = []
+
+        def decide() -> None:
+            row = waiting(gate, "brake")
+            said = json.loads(requests(gate, "show", str(row["id"]), "--json").stdout)
+            found.append((said["digest"], said["binds"]))
+            requests(gate, "deny", str(row["id"]), "--reason", "no")
+
+        deciding = threading.Thread(target=decide)
+        deciding.start()
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("select generate_series(1, %s)", (upto,), prepare=True)
+        deciding.join()
+        return found[0]
+
+    with connect(gate) as connection:
+        one, another = asked_with(connection, 1000), asked_with(connection, 2000)
+    assert (one[1], another[1]) == (["1000"], ["2000"])
+    assert one[0] != another[0]

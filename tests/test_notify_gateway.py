@@ -56,6 +56,12 @@ def private(path: Path, text: str) -> str:
     return str(path)
 
 
+def steps(gate: GatewayProcess, session: str, step: str) -> list[str]:
+    """What the recording of an open session says of one step of its hold."""
+    held = [each for each in gate.rows("show", session) if each["kind"] == "held"]
+    return sorted(each["reason"] for each in held if each.get("step") == step)
+
+
 def test_approvers_are_told_and_the_dead_hold_up_nobody(tmp_path: Path, cluster: Cluster) -> None:
     with hook() as receiver, mail_server() as (inbox, port), socket.socket() as dead:
         dead.bind(("127.0.0.1", 0))
@@ -98,6 +104,8 @@ def test_approvers_are_told_and_the_dead_hold_up_nobody(tmp_path: Path, cluster:
                     "the text is for those who may approve, and nobody else"
                 )
                 assert row["id"].encode() in inbox.messages[0]
+                told = ["told: email", "told: webhook"]
+                gate.until(lambda: steps(gate, row["session"], "told") == told, "the recording says so")
                 assert requests(gate, "deny", row["id"], "--reason", "no").returncode == 0
                 out, _ = client.communicate(timeout=60)
             assert out.split() == ["42"]

@@ -10,6 +10,7 @@ import pytest
 
 from recgate.decisions import ALLOW, Decision, Effect
 from recgate.policy import Act
+from recgate.policy.acts import exact_of
 from recgate.policy.braking import (
     MAX_DECIDED,
     MAX_DISTINCT,
@@ -112,10 +113,22 @@ def test_what_is_kept_of_a_request_is_what_rules_read() -> None:
     brake = Brake()
     brake.let_through(sql("select 2"), None, "", Counted())
     kept = brake.next_decided(sql()).request
-    assert (kept.text, dict(kept.details)) == ("select 2", {"acts": (Act("SELECT"),)})
+    assert (kept.text, dict(kept.details)) == ("select 2", {"acts": (Act("SELECT"),), "exact": b"select 2"})
     brake.let_through(sql("x" * (MAX_KEPT + 1)), None, "", Counted())
     kept = brake.next_decided(sql()).request
     assert (len(kept.text), kept.details["acts"]) == (MAX_KEPT, (Act(opaque=True),))
+    brake.let_through(sql("x" * MAX_KEPT + "y"), None, "", Counted())
+    other = brake.next_decided(sql()).request
+    assert (other.text, len(exact_of(other))) == (kept.text, 32)
+    assert exact_of(other) != exact_of(kept)
+
+
+def test_what_a_protocol_says_stays_true_is_kept_with_it() -> None:
+    details = {"acts": (Act("SELECT"),), "binds": ["of now"], "kept": {"exact": b"all", "binds": ["7"]}}
+    brake = Brake()
+    brake.let_through(Request("sql", "select $1", details=details), None, "", Counted())
+    kept = brake.next_decided(sql()).request
+    assert (exact_of(kept), kept.details["binds"], kept.details["acts"]) == (b"all", ["7"], (Act("SELECT"),))
 
 
 def test_acts_that_cannot_be_told_are_opaque() -> None:

@@ -57,8 +57,12 @@ class AuditTrail:
         ]
         self._channels = []
         for observer in observers:
-            send, receive = trio.open_memory_channel[AuditEvent](QUEUE)
-            self._channels.append((observer, send, receive))
+            self.attend(observer)
+
+    def attend(self, observer: Observer) -> None:
+        """Tell one more observer from now on. Before `run`, which feeds those that are there."""
+        send, receive = trio.open_memory_channel[AuditEvent](QUEUE)
+        self._channels.append((observer, send, receive))
 
     def emit(self, kind: str, **fields: object) -> None:
         """Log an event and queue it for every observer; a full queue drops it there and counts that."""

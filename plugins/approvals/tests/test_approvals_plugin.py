@@ -13,6 +13,7 @@ import trio
 from pydantic import ValidationError
 
 from plugins.approvals.tests.approvalhouse import lead
+from recgate.audit import AuditTrail
 from recgate.config.sections import AccessOnRequest
 from recgate.httpauth import Problem
 from recgate_approvals.opening import open_desk
@@ -64,7 +65,7 @@ def gateway(tmp_path: Path, said: object = None) -> Any:
         targets={"prod-db": SimpleNamespace(request=offer), "closed": SimpleNamespace(request=None)},
     )
     registry = SimpleNamespace(authenticators=[Source(said)])
-    audit = SimpleNamespace(emit=lambda kind, **facts: None)
+    audit = AuditTrail()
     return SimpleNamespace(config=config, registry=registry, audit=audit, live={})
 
 

@@ -12,10 +12,12 @@ from typing import Final, cast
 
 from recgate.sansio.frames import Request
 
-__all__ = ["ACTS", "EXACT", "Act", "acts_of", "exact_of"]
+__all__ = ["ACTS", "EXACT", "KEPT", "Act", "acts_of", "exact_of"]
 
 ACTS: Final = "acts"  # the key of `Request.details`; the value is worked out when it is asked for
 EXACT: Final = "exact"  # likewise: the bytes that the request stands for, bind values included
+# Likewise: details, `EXACT` among them, that stay true when the protocol has gone on to its next request.
+KEPT: Final = "kept"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections import deque
+from collections import ChainMap, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, cast, runtime_checkable
 
 from recgate.dispatch import deny_overrides
-from recgate.policy.acts import ACTS, Act, acts_of
+from recgate.policy.acts import ACTS, EXACT, KEPT, Act, acts_of, exact_of
 from recgate.sansio.frames import Request
 
 if TYPE_CHECKING:
@@ -276,6 +276,22 @@ def _kept(request: Request) -> Request:
         acts = tuple(acts_of(request)) if len(text) <= MAX_KEPT else _OPAQUE
     except Exception:  # noqa: BLE001 - acts that cannot be told are opaque acts (law 3)
         acts = _OPAQUE
-    # Bind values and the like are worked out when somebody asks for them, and no rule does.
-    details = {} if request.kind == "sql" else dict(request.details)
-    return Request(request.kind, text[:MAX_KEPT], request.channel, {**details, ACTS: acts})
+    return Request(request.kind, text[:MAX_KEPT], request.channel, _details(request, acts))
+
+
+def _details(request: Request, acts: Sequence[Act]) -> Mapping[str, object]:
+    """Give what else is kept of a request: for those who approve of it later, its exact bytes and values as well."""
+    if request.kind != "sql":
+        return {**request.details, ACTS: acts}
+    try:
+        kept, exact = request.details.get(KEPT), b""
+        if kept is None:
+            exact = exact_of(request)
+    except Exception:  # noqa: BLE001 - what cannot be told exactly is opaque (law 3)
+        return {ACTS: _OPAQUE}
+    if isinstance(kept, Mapping):
+        # Bind values are worked out when somebody asks for them, and no rule does.
+        return ChainMap({ACTS: acts}, cast("dict[str, object]", kept))
+    if len(exact) > MAX_KEPT:
+        exact = hashlib.sha256(exact).digest()
+    return {ACTS: acts, EXACT: exact}

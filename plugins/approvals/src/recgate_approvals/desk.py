@@ -60,6 +60,7 @@ class _Waiting:
     """One held request that somebody's client waits for."""
 
     request: Request
+    session: Session
     news: trio.Event = field(default_factory=trio.Event)
     heard: int = 0  # decisions that are on the record already
 
@@ -95,7 +96,7 @@ class ApprovalDesk:
             made = await self._opened(asked)
         except NotSo as exc:
             return Decision.deny(str(exc), rule=rule)
-        waiting = self._waiting[made.id] = _Waiting(made)
+        waiting = self._waiting[made.id] = _Waiting(made, request.session)
         session, final = request.session, made
         try:
             await self._heard(session, waiting, within)
@@ -120,12 +121,14 @@ class ApprovalDesk:
                 if waiting.request.status == PENDING:
                     self._record(session, waiting, waiting.request)
 
+    def told(self, request: str, step: str, words: str) -> None:
+        """Put on the record of a request that waits that somebody was told of it, or was not."""
+        waiting = self._waiting.get(request)
+        if waiting is not None:
+            waiting.session.record("held", {**_body(waiting.request), "step": step, "reason": words})
+
     def _record(self, session: Session, waiting: _Waiting, now: Request) -> None:
-        body: dict[str, object] = {
-            "kind": now.more.get("asks", ""),
-            "rule": now.more.get("rule", ""),
-            "approval": now.id,
-        }
+        body = _body(now)
         if not waiting.heard and now.status == PENDING and not now.decisions:
             who = ", ".join(now.approvers)
             session.record("held", {**body, "step": "asked", "reason": f"asked: {who}", "digest": now.digest})
@@ -357,3 +360,8 @@ def _decision(request: Request, rule: str) -> Decision:
     if request.status == "denied" and last is not None:
         return Decision.deny(f"{last.principal.name} denied it: {last.reason}", rule=rule)
     return Decision.deny(f"nobody approved it in time (request {request.id})", rule=rule)
+
+
+def _body(request: Request) -> dict[str, object]:
+    more = request.more
+    return {"kind": more.get("asks", ""), "rule": more.get("rule", ""), "approval": request.id}

@@ -16,6 +16,7 @@ from recgate_approvals.book import Book, Limits
 from recgate_approvals.desk import ApprovalDesk, Surroundings
 from recgate_approvals.people import People
 from recgate_approvals.settings import ApprovalSettings
+from recgate_approvals.telling import Telling
 
 if TYPE_CHECKING:
     from recgate.gateway import Gateway
@@ -48,6 +49,7 @@ def open_desk(gateway: Gateway) -> ApprovalDesk:
         Surroundings(around.current, gateway.audit.emit, around.access, around.end),
     )
     desk.begin()
+    gateway.audit.attend(Telling(desk.told))
     return desk
 
 

@@ -7,12 +7,14 @@ says is therefore true until the relay's next event of that side; keep a copy, n
 
 from __future__ import annotations
 
+import hashlib
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from recgate.mask.columns import COLUMNS, ColumnRefusal
-from recgate.policy.acts import ACTS, EXACT, Act
+from recgate.policy.acts import ACTS, EXACT, KEPT, Act
 from recgate.policy.reading import WRITES
 from recgate.sansio.frames import Request
 from recgate_postgres.calls import FILES
@@ -30,6 +32,7 @@ __all__ = ["NO_LIMIT", "Books", "CallDetails", "Portal", "SimpleDetails", "State
 # No statement at all, so that whoever looks into it is in doubt.
 UNKNOWN: Final = b"(a prepared statement that was redefined too often to be known)"
 
+MAX_BOUND: Final = 65_536  # bytes of values that are kept of a request until it is answered
 NO_LIMIT: Final = b"\0\0\0\0"  # an Execute of all rows
 
 
@@ -151,6 +154,8 @@ class CallDetails(_Details):
             return writes(self._acts())
         if key == EXACT:
             return self._body
+        if key == KEPT:
+            return KeptDetails(self._body[4:], b"", "latin-1", self._body[:4].__add__)
         if key == "protocol":
             return "function"
         if key == "function":
@@ -167,6 +172,34 @@ class CallDetails(_Details):
         if name in FILES:
             acts.append(Act(FILES[name][0], ("file",), functions=(name,), opaque=True, kind="file"))
         return tuple(acts)
+
+
+class KeptDetails(_Details):
+    """What is kept of an Execute or a FunctionCall until it is answered: its exact bytes, and the values in them."""
+
+    __slots__ = ("_bound", "_codec", "_oids", "_rest")
+    KEYS = ("binds",)
+
+    def __init__(self, bound: bytes, oids: bytes, codec: str, rest: Callable[[bytes], bytes]) -> None:
+        """`rest` puts the bound part where it belongs among the other bytes; of a long one stands its digest."""
+        self._bound = bound if len(bound) <= MAX_BOUND else hashlib.sha256(bound).digest()
+        self._oids = oids if self._bound is bound else None
+        self._codec = codec
+        self._rest = rest
+
+    def __getitem__(self, key: str) -> object:
+        if key == EXACT:
+            return self._rest(self._bound)
+        if key == "binds":
+            if self._oids is None:
+                return [f"(values of more than {MAX_BOUND} bytes, SHA-256 {self._bound.hex()})"]
+            return bind_values(self._bound, self._oids, self._codec)
+        raise KeyError(key)
+
+
+def _exact(text: bytes, bound: bytes, limit: bytes) -> bytes:
+    # The bound part, formats included, is from its end: no text can shift what stands for a value.
+    return b"%b\0%b%b%b" % (text, bound, limit, struct.pack("!I", len(bound)))
 
 
 def function_text(body: bytes) -> str:
@@ -258,13 +291,10 @@ class Portal(_Details):
         if key == COLUMNS:
             return self.books.refusal()
         if key == EXACT:
-            # The bound part, formats included, is from its end: no text can shift what stands for a value.
-            return b"%b\0%b%b%b" % (
-                self.statement.text,
-                self.bound,
-                self.limit,
-                struct.pack("!I", len(self.bound)),
-            )
+            return _exact(self.statement.text, self.bound, self.limit)
+        if key == KEPT:
+            rest = partial(_exact, self.statement.text, limit=self.limit)
+            return KeptDetails(self.bound, self.statement.oids, self.codec, rest)
         if key == "protocol":
             return "extended"
         if key == "statement":
