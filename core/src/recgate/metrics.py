@@ -24,6 +24,10 @@ __all__ = [
     "REGISTRY",
     "SESSIONS",
     "SESSIONS_LIVE",
+    "WITNESSED",
+    "WITNESS_ANSWERS",
+    "WITNESS_COSIGNED",
+    "WITNESS_REFUSED",
     "exposition",
 ]
 
@@ -74,6 +78,27 @@ AGENT_DIALS = Counter(
     "recgate_agent_dials",
     "What agents were asked to connect to, by how it went: connected, refused, unanswered, busy",
     ["outcome"],
+    registry=REGISTRY,
+)
+
+WITNESSED = Gauge(
+    "recgate_witnessed_time_seconds",
+    "When each configured witness last vouched for the ledger, in seconds since 1970; 0 for never",
+    ["witness"],
+    registry=REGISTRY,
+)
+WITNESS_ANSWERS = Counter(
+    "recgate_witness_answers",
+    "What witnesses answered the gateway: cosigned, refused, silent",
+    ["witness", "answer"],
+    registry=REGISTRY,
+)
+WITNESS_COSIGNED = Counter(
+    "recgate_witness_cosigned", "Heads of logs that this witness cosigned", registry=REGISTRY
+)
+WITNESS_REFUSED = Counter(
+    "recgate_witness_refused",
+    "Heads that this witness refused because they do not follow from what their log signed before",
     registry=REGISTRY,
 )
 

@@ -44,4 +44,5 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
         "whoami",
         "Who you are at the gateway, until when, and what ends it sooner.",
     ),
+    "witness": ("recgate.cli.witness", "witness", "Vouch for the ledgers of other gateways."),
 }
