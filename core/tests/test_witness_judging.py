@@ -175,7 +175,7 @@ def test_nothing_is_cosigned_that_cannot_be_remembered(witness, small_log):
 
 
 def test_two_witnesses_over_one_directory_agree(witness, small_log):
-    other = Witness(witness.state)
+    other = Witness(witness.state, lambda: NOW + 1)
     agreed(witness, small_log.request(0))
     small_log.entries[2] = b"rewritten"
 

@@ -163,12 +163,12 @@ class Witness:
             known = last.size if last is not None else 0
             if asked.old != known:
                 return self._elsewhere(asked, known)
-            if last is not None and now < last.time:
-                why = f"the clock shows {now}, and showed {last.time} before"
-                return Answer(503, "this witness's clock went back\n", why=why)
             root = last.root if last is not None else EMPTY_ROOT
             if not verify_consistency(known, root, head.size, head.root, asked.proof):
                 return self._refuse(turn, asked, last, now)
+            if last is not None and now < last.time:
+                why = f"the clock shows {now}, and showed {last.time} before"
+                return Answer(503, "this witness's clock went back\n", why=why)
             turn.cosigned(head, asked.note.encode(), now)
         WITNESS_COSIGNED.inc()
         return Answer(200, cosign(asked.note.text, self.vkey.name, self._private, now).text)
