@@ -15,6 +15,7 @@ from recgate.recipients.erasurekeys import ERASURE_FILE, ErasureKeys
 from recgate.recording.cose import public_bytes
 from recgate.recording.indexer import NoIndexer
 from recgate.recording.journal import Journal, Part
+from recgate.recording.leaves import Leaves, LedgerPlan
 from recgate.recording.recovery import recover
 from recgate.recording.sealer import Sealer, Signer, Work
 from recgate.recording.trust import Trust
@@ -51,13 +52,19 @@ class Maker:
         self.notes: list[tuple[str, dict[str, object]]] = []
         self.auditors = Auditors(ErasureKeys(path / ERASURE_FILE))
         self.signer = Signer(name, self.identity, self.wrapping)
+        self.ledger_key = Ed25519PrivateKey.generate()
+        self.ledger = LedgerPlan(
+            str(path / "ledger"), name, f"recgate/{name}/00", self.ledger_key.private_bytes_raw(), bytes(32)
+        )
         self.trust = Trust([(name, public_bytes(self.identity))])
         self.sealer = self.new_sealer()
 
     def new_sealer(self, store=None) -> Sealer:
         """A worker's memory starts empty: chains of an older one are lost."""
         note = lambda event, facts: self.notes.append((event, dict(facts)))  # noqa: E731
-        return Sealer(self.journals, self.signer, store or self.store, NoIndexer(), note, self.auditors)
+        sealer = Sealer(self.journals, self.signer, store or self.store, NoIndexer(), note, self.auditors)
+        sealer.leaves = Leaves(self.ledger, self.journals)
+        return sealer
 
     def open(self, **more):
         session = new_session_id()

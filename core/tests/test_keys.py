@@ -1,6 +1,7 @@
 """The gateway's keys: made once, kept from others, renewed in time, and good for the real tools."""
 
 import base64
+import hashlib
 import json
 import os
 import subprocess
@@ -20,6 +21,7 @@ from recgate.keys import GatewayKeys
 from recgate.keys.files import make_private_directory, read_or_create, read_private, write_atomically
 from recgate.keys.ssh import certificate_still_good, issue_host_certificate, load_ssh_key, new_ssh_key
 from recgate.keys.x509 import issue_ca, issue_server, load_ec_key, new_ec_key, still_good
+from recgate.ledger.note import Vkey
 from recgate.plugins import Registry
 
 
@@ -46,9 +48,12 @@ def test_what_is_secret_is_its_owners_alone(keys):
         "gate.key",
         "identity.pem",
         "journal",
+        "ledger.origin",
+        "ledger.pem",
         "ssh_host_ca",
         "ssh_host_ed25519",
         "ssh_user_ca",
+        "subjects",
     ]
     assert {mode(path) for path in keys.directory.iterdir()} == {0o600}
 
@@ -120,6 +125,10 @@ def test_the_trust_file_has_the_identity_that_signs(keys):
 
     assert trust["gateway"] == "gate-1"
     (identity,) = trust["identity"]
+    (ledger,) = trust["ledger"]
+    vkey = Vkey.parse(ledger["vkey"])
+    assert vkey.public == keys.ledger.public_key().public_bytes_raw()
+    assert ledger["origin"] == vkey.name == f"recgate/gate-1/{hashlib.sha256(vkey.public).hexdigest()[:16]}"
     assert identity["algorithm"] == "Ed25519"
     assert base64.b64decode(identity["public"]) == keys.identity.public_key().public_bytes_raw()
     assert identity["fingerprint"].startswith("SHA256:")
@@ -333,3 +342,19 @@ def test_the_root_is_issued_again_only_for_another_key(keys):
 
     assert x509.load_pem_x509_certificate(fresh.ca_file.read_bytes()).public_key() != root.public_key()
     run("openssl", "verify", "-CAfile", fresh.ca_file, fresh.certificate_file)
+
+
+def test_a_ledger_keeps_its_name_when_the_gateway_is_renamed(tmp_path):
+    first = GatewayKeys(tmp_path / "data", "gate one+two").ledger_origin
+    assert first.startswith("recgate/gate-one-two/")
+    assert GatewayKeys(tmp_path / "data", "gate-2").ledger_origin == first
+
+
+def test_a_damaged_name_of_a_ledger_is_refused(tmp_path):
+    keys = GatewayKeys(tmp_path / "data", "gate-1")
+    _ = keys.identity
+    path = keys.directory / "ledger.origin"
+    path.write_text("two words")
+    path.chmod(0o600)
+    with pytest.raises(ConfigurationError, match="backup"):
+        _ = keys.ledger_origin

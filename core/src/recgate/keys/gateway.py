@@ -26,6 +26,7 @@ from recgate.keys.ssh import (
     public_line,
 )
 from recgate.keys.x509 import issue_ca, issue_server, load_ec_key, new_ec_key, still_good
+from recgate.ledger.note import ED25519, Vkey, is_name
 from recgate.model import Secret
 from recgate.tls import server_context
 
@@ -36,6 +37,7 @@ __all__ = ["GatewayKeys"]
 
 JOURNAL_KEY: Final = 32  # bytes: AES-256
 MASK_KEY: Final = 32
+SUBJECTS_KEY: Final = 32
 PUBLIC: Final = 0o644
 ALWAYS: Final = ("localhost", "127.0.0.1", "::1")
 _ANY: Final = ("0.0.0.0", "::")  # noqa: S104 - what is left out of the certificate, not bound to
@@ -76,7 +78,7 @@ class GatewayKeys:
 
     def prepare(self) -> None:
         """Make what is missing, renew what ends soon, write what is public. Called at start and at reload."""
-        _ = self.identity, self.journal
+        _ = self.identity, self.journal, self.subjects
         self.renew_tls()
         if self._own is not None:
             server_context(
@@ -91,32 +93,36 @@ class GatewayKeys:
     @cached_property
     def identity(self) -> Ed25519PrivateKey:
         """What signs the header of every recording."""
-        path = self._path("identity.pem")
-        try:
-            key = serialization.load_pem_private_key(read_or_create(path, _new_identity), None)
-        except (ValueError, TypeError) as exc:
-            raise ConfigurationError(f"{path}: is not a private key. Restore it from a backup.") from exc
-        if not isinstance(key, Ed25519PrivateKey):
-            raise ConfigurationError(f"{path}: is not an Ed25519 key. Restore it from a backup.")
-        return key
+        return self._ed25519("identity.pem")
+
+    @cached_property
+    def ledger(self) -> Ed25519PrivateKey:
+        """What signs the heads of the ledger."""
+        return self._ed25519("ledger.pem")
+
+    @cached_property
+    def ledger_origin(self) -> str:
+        """The name of the ledger. It keeps the one that it began with when the gateway is renamed."""
+        path = self._path("ledger.origin")
+        origin = read_or_create(path, self._new_origin).decode(errors="replace").strip()
+        if not is_name(origin):
+            raise ConfigurationError(f"{path}: is not the name of a ledger. Restore it from a backup.")
+        return origin
 
     @cached_property
     def journal(self) -> Secret:
         """What wraps the keys of journals: 32 bytes."""
-        path = self._path("journal")
-        key = read_or_create(path, lambda: secrets.token_bytes(JOURNAL_KEY))
-        if len(key) != JOURNAL_KEY:
-            raise ConfigurationError(f"{path}: is not {JOURNAL_KEY} bytes. Restore it from a backup.")
-        return Secret(key)
+        return self._secret("journal", JOURNAL_KEY)
+
+    @cached_property
+    def subjects(self) -> Secret:
+        """What the ledger's hashes of people are keyed with: 32 bytes."""
+        return self._secret("subjects", SUBJECTS_KEY)
 
     @cached_property
     def masks(self) -> Secret:
         """What the hashes and tokens of masks are keyed with: 32 bytes, made when a mask first needs them."""
-        path = self._path("masks")
-        key = read_or_create(path, lambda: secrets.token_bytes(MASK_KEY))
-        if len(key) != MASK_KEY:
-            raise ConfigurationError(f"{path}: is not {MASK_KEY} bytes. Restore it from a backup.")
-        return Secret(key)
+        return self._secret("masks", MASK_KEY)
 
     @property
     def ca_file(self) -> Path:
@@ -194,6 +200,29 @@ class GatewayKeys:
         path = self._path(name)
         return load_ssh_key(read_or_create(path, new_ssh_key), path)
 
+    def _ed25519(self, name: str) -> Ed25519PrivateKey:
+        path = self._path(name)
+        try:
+            key = serialization.load_pem_private_key(read_or_create(path, _new_identity), None)
+        except (ValueError, TypeError) as exc:
+            raise ConfigurationError(f"{path}: is not a private key. Restore it from a backup.") from exc
+        if not isinstance(key, Ed25519PrivateKey):
+            raise ConfigurationError(f"{path}: is not an Ed25519 key. Restore it from a backup.")
+        return key
+
+    def _secret(self, name: str, size: int) -> Secret:
+        path = self._path(name)
+        key = read_or_create(path, lambda: secrets.token_bytes(size))
+        if len(key) != size:
+            raise ConfigurationError(f"{path}: is not {size} bytes. Restore it from a backup.")
+        return Secret(key)
+
+    def _new_origin(self) -> bytes:
+        public = self.ledger.public_key().public_bytes_raw()
+        # A verifier key is written with plus signs between its parts, and a signature line with spaces.
+        name = "".join("-" if each.isspace() or each == "+" else each for each in self.name)
+        return f"recgate/{name}/{hashlib.sha256(public).hexdigest()[:16]}\n".encode()
+
     def _path(self, name: str) -> Path:
         make_private_directory(self.directory)
         return self.directory / name
@@ -211,7 +240,13 @@ class GatewayKeys:
             "public": base64.b64encode(raw).decode(),
             "fingerprint": "SHA256:" + base64.b64encode(hashlib.sha256(raw).digest()).decode().rstrip("="),
         }
-        trust = {"version": 1, "gateway": self.name, "identity": [identity]}
+        vkey = Vkey(self.ledger_origin, ED25519, self.ledger.public_key().public_bytes_raw())
+        trust = {
+            "version": 1,
+            "gateway": self.name,
+            "identity": [identity],
+            "ledger": [{"origin": vkey.name, "vkey": vkey.text}],
+        }
         return json.dumps(trust, indent=2).encode() + b"\n"
 
 

@@ -16,7 +16,7 @@ import fcntl
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -147,6 +147,15 @@ class Ledger:
         """Give the root over the entries [start, end), which `proof` asks for."""
         with self._locked() as tail:
             return subtree_root(lambda level, number: self._hashes(tail, level, number), start, end)
+
+    def backwards(self) -> Iterator[list[bytes]]:
+        """Give the entries from the newest bundle to the oldest; in each they are in their order."""
+        with self._locked() as tail:
+            number, entries = tail.number, list(tail.entries)
+        yield entries
+        while number:
+            number -= 1
+            yield self._bundle(number)
 
     # -- the tail --------------------------------------------------------------------------------------
 
@@ -322,11 +331,14 @@ class Ledger:
             if level:
                 hashes = [root_of(self._tile(level - 1, number * WIDTH + each)) for each in range(WIDTH)]
             else:
-                name = tile_name(ENTRIES, number)
-                with open(self.directory / name, "rb") as file:
-                    hashes = [leaf_hash(entry) for entry in split_entries(file.read(MAX_BUNDLE + 1), name)]
+                hashes = [leaf_hash(entry) for entry in self._bundle(number)]
             self._put(tile_name(level, number), hash_tile(hashes))
             return hashes
+
+    def _bundle(self, number: int) -> list[bytes]:
+        name = tile_name(ENTRIES, number)
+        with open(self.directory / name, "rb") as file:
+            return split_entries(file.read(MAX_BUNDLE + 1), name)
 
     def _put(self, name: str, data: bytes, mode: int = _PUBLIC) -> None:
         """Write a file durably: afterwards it is the old one or this one, and in the directory."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -11,13 +11,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recgate.model import Secret
 from recgate.recipients.erasurekeys import ERASURE_FILE
+from recgate.recording.leaves import LedgerPlan
 
 if TYPE_CHECKING:
     from recgate.config import Configuration
     from recgate.keys import GatewayKeys
     from recgate.plugins import Registry
 
-__all__ = ["CONFIGURED", "RecordingPlan"]
+__all__ = ["CONFIGURED", "RecordingPlan", "ledger_plan"]
 
 # The function that makes the worker's store and indexer from a configuration.
 CONFIGURED: Final = "recgate.recording.backend:configured"
@@ -41,6 +42,7 @@ class RecordingPlan:
     synced: bool
     quota: int
     recipients: tuple[str, ...] = ()
+    ledger: LedgerPlan | None = None
 
     @classmethod
     def of(cls, config: Configuration, registry: Registry, keys: GatewayKeys) -> RecordingPlan:
@@ -60,6 +62,7 @@ class RecordingPlan:
             synced=config.recording.durability == "synced",
             quota=config.recording.backlog,
             recipients=config.recording.seal_to,
+            ledger=ledger_plan(config, keys),
         )
 
     def first_message(self) -> dict[str, object]:
@@ -72,4 +75,16 @@ class RecordingPlan:
             "backend": self.backend,
             "argument": self.argument,
             "erasure": str(self.root.parent / ERASURE_FILE),
+            "ledger": asdict(self.ledger) if self.ledger is not None else None,
         }
+
+
+def ledger_plan(config: Configuration, keys: GatewayKeys) -> LedgerPlan:
+    """Say where the ledger of a gateway is, and what it is written with."""
+    return LedgerPlan(
+        directory=str(config.data_dir / "ledger"),
+        gateway=config.gateway.name,
+        origin=keys.ledger_origin,
+        key=keys.ledger.private_bytes_raw(),
+        subjects=bytes(keys.subjects.reveal()),
+    )

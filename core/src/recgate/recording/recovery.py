@@ -140,6 +140,7 @@ def recover(sealer: Sealer, session: str, reason: str) -> Outcome:
         keys = read_head(directory, sealer.signer.wrapping)
         return _recover(sealer, session, keys, stored, reason)
     except (RecordingDamaged, FileNotFoundError, KeyError) as error:
+        _abort(sealer, session, "journal-damaged")
         outcome = _set_aside(directory, str(error))
     if outcome.status == "damaged":
         facts: dict[str, object] = {"reason": outcome.reason, "counters": {}, "ended": time.time_ns()}
@@ -155,6 +156,7 @@ def _recover(sealer: Sealer, session: str, keys: JournalKeys, stored: _Stored, r
         # Killed between the last segment and the end of its bookkeeping.
         chain = _chain(sealer, session, keys, stored, state, None)
         frame = RecordedFrame(last.first + last.count - 1, last.mono, 0, _GATEWAY_SIDE, CLOSED_KIND, b"")
+        _catch_up(sealer, chain)
         sealer.finish(chain, last.end, frame, stored.ended)
         return Outcome(stored.ended)
     if not stored.segments and _is_sealed_partly(directory):
@@ -166,6 +168,7 @@ def _recover(sealer: Sealer, session: str, keys: JournalKeys, stored: _Stored, r
     pieces = rest.read()
     piece = next(pieces, None)
     if piece is None and not stored.segments:
+        _abort(sealer, session, "journal-damaged" if rest.cut or rest.stopped else "nothing-recorded")
         return _nothing(directory, rest)
     chain = _chain(sealer, session, keys, stored, state, piece[0] if piece else None)
     while piece is not None:
@@ -179,8 +182,21 @@ def _recover(sealer: Sealer, session: str, keys: JournalKeys, stored: _Stored, r
     if rest.stopped:
         _keep(directory)
     _seal(sealer, chain, stored, final, Recovered(stored.lost, reason, rest.cut), end)
+    _catch_up(sealer, chain)
     sealer.finish(chain, end, final[-1], "recovered")
     return Outcome("recovered", rest.frames, rest.cut, rest.stopped or reason)
+
+
+def _catch_up(sealer: Sealer, chain: Chain) -> None:
+    """Write what the ledger lacks. The journal goes afterwards: a death before that comes here again."""
+    if sealer.leaves is not None:
+        sealer.leaves.catch_up(sealer.store, chain.session, chain.opened)
+
+
+def _abort(sealer: Sealer, session: str, reason: str) -> None:
+    """Say in the ledger that nothing more will come of a session."""
+    if sealer.leaves is not None:
+        sealer.leaves.aborted(session, reason)
 
 
 def _ended(frames: list[RecordedFrame], rest: _Rest, reason: str) -> list[RecordedFrame]:

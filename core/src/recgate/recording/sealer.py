@@ -26,9 +26,10 @@ from recgate.recording.chain import (
     opened_of,
     salted,
 )
+from recgate.recording.commitments import leaf_hash
 from recgate.recording.cose import public_bytes
 from recgate.recording.directory import HEADER_NAME
-from recgate.recording.frames import RecordedFrame
+from recgate.recording.frames import RecordedFrame, encode_head
 from recgate.recording.indexer import Indexer
 from recgate.recording.journalfiles import (
     part_name,
@@ -38,6 +39,7 @@ from recgate.recording.journalfiles import (
     remove_journal,
     write_state,
 )
+from recgate.recording.leaves import Leaves
 from recgate.recording.seal import End, sign_header
 from recgate.recording.segment import build_segment, digest, segment_name
 
@@ -106,6 +108,7 @@ class Sealer:
         self.indexer = indexer
         self.note = note
         self.auditors = auditors
+        self.leaves: Leaves | None = None  # a gateway without a ledger exists in tests alone
         self._chains: dict[str, Chain] = {}
 
     # -- live ------------------------------------------------------------------------------------------
@@ -134,6 +137,9 @@ class Sealer:
         if header:
             self.store.put(chain.session, HEADER_NAME, header)
         self.store.put(chain.session, segment_name(chain.segment), data)
+        if self.leaves is not None:
+            place = chain.session, chain.segment, chain.seq, len(frames)
+            self.leaves.sealed(*place, sealed, data, end=end is not None)
         result = Sealed(chain.segment, len(frames), len(data))
         self._drop(chain, work.parts)
         if end is not None:
@@ -175,6 +181,9 @@ class Sealer:
         if not first:
             raise RecordingDamaged(f"{directory} has no first frame")
         chain = Chain(session, directory, keys, opened_of(first[0]), key=Ed25519PrivateKey.generate())
+        if self.leaves is not None:
+            salted(first[:1], keys, 1)
+            self.leaves.opened(session, leaf_hash(first[0], encode_head(first[0], {})), chain.opened)
         self._chains[session] = chain
         self.guard(chain, lambda: self.indexer.restore(session, chain.opened, None))
         return chain

@@ -26,6 +26,7 @@ from recgate.recording.journal import Journal
 from recgate.recording.limits import MAX_OPENED, MAX_REASON, MIN_FREE
 from recgate.recording.link import NotAsked, SealingWorker, WorkerLost, WorkerRefused
 from recgate.recording.plan import RecordingPlan
+from recgate.recording.publishing import LedgerPublishing
 from recgate.recording.recorder import Recorder, Unsealed
 from recgate.recording.replay import replay
 from recgate.sansio.frames import GATEWAY
@@ -67,6 +68,7 @@ class RecordingService:
         self.recorders: dict[str, Recorder] = {}
         self.over = False  # the backlog of all sessions is above the quota; asked at every read
         self.recovered: Callable[[str, Mapping[str, object]], None] | None = None
+        self.ledger = LedgerPublishing(plan.ledger)
         self._commit = GroupCommit(plan.root, readiness)
         self._worker: SealingWorker | None = None
         self._up = trio.Event()
@@ -108,6 +110,7 @@ class RecordingService:
             await self._nursery.start(self._keep_worker)
             if self.plan.synced:
                 await self._nursery.start(self._commit.run)
+            self._nursery.start_soon(self.ledger.run)
             self._nursery.start_soon(self._tick)
             self._nursery.start_soon(self._sweep)
         except BaseException:
@@ -138,6 +141,8 @@ class RecordingService:
             self._nursery.cancel_scope.cancel()
             return bool(await self._stack.__aexit__(kind, error, trace))
         finally:
+            with trio.CancelScope(shield=True):
+                await self.ledger.finish()
             for recorder in self.recorders.values():
                 recorder.journal.release()
                 for descriptor in recorder.journal.retired:
@@ -149,6 +154,7 @@ class RecordingService:
     def check(self) -> None:
         """Raise `RecordingFailed` unless a session could be recorded now. Says what to do."""
         self.store.check()
+        self.ledger.check()
         root = self.plan.root
         try:
             space = os.statvfs(root)

@@ -19,7 +19,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -28,6 +28,7 @@ from recgate.privatememory import keep_memory_private
 from recgate.recipients.auditors import Auditors
 from recgate.recipients.erasurekeys import ErasureKeys
 from recgate.recording.indexer import Backend
+from recgate.recording.leaves import Leaves, LedgerPlan
 from recgate.recording.messages import Message, pack_message, read_message
 from recgate.recording.recovery import recover
 from recgate.recording.sealer import KeyLost, Sealer, Signer, Work
@@ -94,7 +95,10 @@ class _Serving:
             build = _function(cast("str", first["backend"]))
             backend = build(cast("bytes", first["argument"]))
             auditors = Auditors(ErasureKeys(Path(cast("str", first["erasure"]))))
-            return Sealer(root, signer, backend.store, backend.indexer, self._note, auditors)
+            sealer = Sealer(root, signer, backend.store, backend.indexer, self._note, auditors)
+            if (ledger := cast("dict[str, Any] | None", first.get("ledger"))) is not None:
+                sealer.leaves = Leaves(LedgerPlan(**ledger), root)
+            return sealer
         except (RecgateError, OSError, ValueError, ImportError, AttributeError) as error:
             self._say({"refused": f"{type(error).__name__}: {error}"})
             return None
