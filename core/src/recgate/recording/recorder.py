@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import cbor2
 import trio
 
 from recgate.errors import RecordingFailed
 from recgate.recording.journal import Journal, Part
 from recgate.recording.limits import BATCH_BYTES, CLOSE_LIMIT, SESSION_QUOTA
-from recgate.sansio.frames import Frame
+from recgate.sansio.frames import GATEWAY, Frame
 
 __all__ = ["Recorder", "Sealing", "Unsealed"]
 
@@ -142,6 +144,12 @@ class Recorder:
         `call` must neither raise nor block.
         """
         self._sealing.when_synced(self.journal, call)
+
+    def note(self, body: Mapping[str, object]) -> None:
+        """Record what the gateway has to say while the session lives. A failure is what the next append says."""
+        if not self.journal.failure:
+            with contextlib.suppress(RecordingFailed):
+                self.append(GATEWAY, "note", cbor2.dumps(dict(body), canonical=True))
 
     def rotate_if_due(self) -> None:
         """Hand the current part over when it is old enough. A failure is what the next append says."""

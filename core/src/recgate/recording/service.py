@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, replace
@@ -29,6 +30,7 @@ from recgate.recording.plan import RecordingPlan
 from recgate.recording.publishing import LedgerPublishing
 from recgate.recording.recorder import Recorder, Unsealed
 from recgate.recording.replay import replay
+from recgate.recording.wallclock import WallClock
 from recgate.sansio.frames import GATEWAY
 
 if TYPE_CHECKING:
@@ -80,6 +82,7 @@ class RecordingService:
         self._attempts: dict[str, int] = {}
         self._backlog = 0  # bytes that wait for the store, of live sessions
         self._orphaned = 0  # and of those that no recorder is left of
+        self._clock = WallClock()
         self._lock = -1
         self._stack = AsyncExitStack()
         self._nursery: trio.Nursery
@@ -356,9 +359,20 @@ class RecordingService:
     async def _tick(self) -> None:
         while True:
             await trio.sleep(TICK)
+            if jump := self._clock.jumped():
+                self._note_jump(jump)
             for recorder in tuple(self.recorders.values()):
                 recorder.rotate_if_due()
             self._commit.mark()
+
+    def _note_jump(self, jump: int) -> None:
+        """Say in every live recording that the wall clock was set: its frames go by another one."""
+        seconds = round(jump / 1e9, 1)
+        log.warning("recording.clock-jumped", seconds=seconds)
+        which = "forward" if jump > 0 else "back"
+        text = f"the gateway's wall clock jumped {which} by {abs(seconds)} s"
+        for recorder in tuple(self.recorders.values()):
+            recorder.note({"text": text, "jump": jump // 1000, "wall": time.time_ns()})
 
     async def swept(self) -> None:
         """Wait for the end of a sweep, which begins now unless one is under way."""
