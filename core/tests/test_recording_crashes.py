@@ -18,8 +18,12 @@ from core.tests.disks import small_disk
 from core.tests.faultlayer import Counting, die, die_torn, failing, install
 from core.tests.recordings import Maker
 from recgate.errors import RecordingFailed
+from recgate.recipients.erasurekeys import ERASURE_FILE, ErasureKeys
+from recgate.recipients.keyring import Keyring
+from recgate.recipients.keys import Identity
 from recgate.recording.directory import is_session
 from recgate.recording.journalfiles import DAMAGED
+from recgate.recording.reader import Archive
 from recgate.recording.recovery import recover
 from recgate.recording.sealer import Work
 from recgate.recording.segment import read_segment
@@ -33,10 +37,13 @@ LARGE = os.urandom(40_000)
 class Stage:
     """Where a script plays: a gateway's journal and store, and the pipe that says what was accepted."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, auditor: Identity | None = None) -> None:
         path.mkdir()
         self.root = path
         self.maker = Maker(path)
+        self.auditor = auditor
+        if auditor is not None:
+            self.maker.auditors.become([auditor.recipient.text])
         self.told = -1
         self.calls = 0
 
@@ -86,12 +93,14 @@ class Stage:
         for session, accepted in self.accepted.items():
             report = verify_session(session, maker.store, maker.trust, journal=maker.journals)
             assert report.problems == []
-            frames, tails = [], []
-            for name in maker.store.objects(session)[1:]:
-                segment = read_segment(maker.store.get(session, name))
-                frames += segment.frames()
-                tails.append(segment.seal.recovered)
-            assert report.status is (Status.RECOVERED if any(tails) else Status.COMPLETE)
+            segments = [
+                read_segment(maker.store.get(session, name)) for name in maker.store.objects(session)[1:]
+            ]
+            recovered = any(segment.seal.recovered for segment in segments)
+            assert report.status is (Status.RECOVERED if recovered else Status.COMPLETE)
+            ours = [self.auditor] if self.auditor else []
+            keyring = Keyring(ours, ErasureKeys(self.root / ERASURE_FILE))
+            frames = list(Archive(maker.store, keyring=keyring).frames(session))
             assert (frames[0].kind, frames[-1].kind) == ("opened", "closed")
             wire = [frame.data for frame in frames if frame.side != 2]
             assert wire[: len(accepted)] == accepted
@@ -175,9 +184,9 @@ def not_over(session: Session) -> None:
     session.seal()
 
 
-def calls_of(path: Path, script) -> int:
+def calls_of(path: Path, script, auditor: Identity | None = None) -> int:
     """How many calls a script makes, when nothing goes wrong."""
-    stage = Stage(path)
+    stage = Stage(path, auditor)
     assert stage.play(Counting(0, die), script) == 0
     return stage.calls
 
@@ -189,12 +198,16 @@ def disk(tmp_path):
         yield place
 
 
-@pytest.mark.parametrize("death", [die, die_torn])
-def test_killed_at_any_call_what_was_accepted_is_recovered(disk, death):
-    calls = calls_of(disk / "whole", sessions)
+@pytest.mark.parametrize(
+    ("death", "auditor"),
+    [(die, None), (die_torn, None), (die, Identity.generate())],
+    ids=["", "torn", "sealed"],
+)
+def test_killed_at_any_call_what_was_accepted_is_recovered(disk, death, auditor):
+    calls = calls_of(disk / "whole", sessions, auditor)
     assert calls > 60
     for at in range(1, calls + 1):
-        stage = Stage(disk / f"{at}")
+        stage = Stage(disk / f"{at}", auditor)
         assert stage.play(Counting(at, death), sessions) == -signal.SIGKILL
         stage.recover()
         stage.proven()

@@ -186,3 +186,15 @@ def test_a_second_worker_waits_for_the_first_to_be_gone(worker, start):
     assert not ready
     worker.end()
     assert second.hear() == {"ready": True}
+
+
+def test_a_gateway_that_died_before_it_heard_the_answer_leaves_nothing_in_the_log(start):
+    """Killed while its worker seals: what the worker then prints would look like an error of the next gateway."""
+    worker = start()
+    worker.say(worker.first)
+    assert worker.hear() == {"ready": True}
+    assert worker.process.stdout is not None
+    worker.process.stdout.close()
+    worker.say({"id": 1, "do": "begin", "session": "gone"})
+    assert worker.process.wait(LIMIT) == 0
+    assert worker.end() == ""

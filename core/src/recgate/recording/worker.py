@@ -70,8 +70,11 @@ class _Serving:
 
     def _say(self, message: Message) -> None:
         data = memoryview(pack_message(message))
-        while data:
-            data = data[os.write(self._output, data) :]
+        try:
+            while data:
+                data = data[os.write(self._output, data) :]
+        except BrokenPipeError:
+            os._exit(0)  # the gateway is gone, as the reader is about to notice
 
     def _note(self, event: str, facts: Mapping[str, object]) -> None:
         self._say({"note": event, "facts": dict(facts)})
