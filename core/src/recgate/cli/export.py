@@ -12,9 +12,10 @@ from typing import Final, Literal, TextIO, cast
 import click
 
 from recgate.cli.casting import cast_lines
+from recgate.cli.elsewhere import Elsewhere, elsewhere_options
 from recgate.cli.entrynumber import EntryNumber, EntryNumberType
+from recgate.cli.offline import open_recordings
 from recgate.cli.progress import counted
-from recgate.cli.recordings import Recordings
 from recgate.cli.resultcsv import write_result
 from recgate.errors import RecgateError
 from recgate.transcript.reading import as_json, json_line
@@ -36,6 +37,7 @@ FORMATS: Final = ("asciicast", "csv", "jsonl")
     "--channel", type=int, default=None, metavar="N", help="Of several: the first terminal by default."
 )
 @click.option("--entry", type=EntryNumberType(), help="csv: the statement whose rows are meant.")
+@elsewhere_options
 def export(
     session: str,
     shape: str,
@@ -43,6 +45,7 @@ def export(
     asciicast_version: str,
     channel: int | None,
     entry: EntryNumber | None,
+    elsewhere: Elsewhere,
 ) -> None:
     """Write a recording as asciicast (a player's), csv (one result's rows) or jsonl (every entry, rows included).
 
@@ -52,7 +55,7 @@ def export(
         raise click.UsageError("--channel is for --format asciicast")
     if entry is not None and shape != "csv":
         raise click.UsageError("--entry is for --format csv")
-    recordings = Recordings()
+    recordings = open_recordings(elsewhere)
     found = recordings.session(session)
     with _destination(output) as out:
         if shape == "asciicast":

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final, cast
 import click
 
 from recgate.cli.context import configuration, json_option, print_json, registry, unbound_registry
+from recgate.cli.elsewhere import Elsewhere, elsewhere_options
+from recgate.cli.offline import open_recordings
 from recgate.cli.recordings import NOTHING, Recordings, warn
 from recgate.cli.sessions import Moment
 from recgate.config.entries import EntryReader
@@ -17,7 +19,7 @@ from recgate.config.marks import MAX_FILE, read_yaml
 from recgate.config.policies import read_policies
 from recgate.config.problems import Problems
 from recgate.dispatch import deny_overrides
-from recgate.errors import ConfigurationError, ConfigurationUnreadable, RecordingDamaged
+from recgate.errors import ConfigurationError, ConfigurationUnreadable, RecordingDamaged, RecordingSealed
 from recgate.policy.examining import Examining
 from recgate.policy.replaying import Match, replay
 from recgate.providers import SessionFilter
@@ -77,14 +79,21 @@ def check(as_json: bool) -> None:
 @click.option("--user", default="", metavar="NAME", help="Only of this user.")
 @click.option("--target", default="", metavar="NAME", help="Only to this target.")
 @json_option
+@elsewhere_options
 def try_(
-    file: Path | None, since: float | None, until: float | None, user: str, target: str, as_json: bool
+    file: Path | None,
+    since: float | None,
+    until: float | None,
+    user: str,
+    target: str,
+    as_json: bool,
+    elsewhere: Elsewhere,
 ) -> None:
     """Run rules over recordings and list what they would have stopped, held, or raised an alert on.
 
     Nothing is changed. Exit status 1 if they would have let everything pass.
     """
-    recordings = Recordings()
+    recordings = open_recordings(elsewhere)
     decide = deny_overrides(_policies(recordings.config, file))
     query = SessionFilter(user=user, target=target, since=since, until=until, limit=PAGE)
     sessions, matches = 0, 0
@@ -96,7 +105,7 @@ def try_(
             ):
                 matches += 1
                 _show(match, as_json=as_json)
-        except RecordingDamaged as exc:
+        except (RecordingDamaged, RecordingSealed) as exc:
             warn(f"{session}: {exc}; what comes behind it was not looked at")
     if not as_json:
         warn(f"{matches} of what {sessions} sessions asked for would have been stopped, held, or told")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import click
 
 from recgate.cli.context import configuration, registry
+from recgate.cli.elsewhere import HERE, Elsewhere
 from recgate.cli.livesocket import live_sessions
 from recgate.errors import RecgateError
 from recgate.providers import SessionFilter
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from recgate.recording.reader import Archive
     from recgate.transcript.entries import Entry
 
-__all__ = ["NOTHING", "Recordings", "nothing", "warn"]
+__all__ = ["MAX_NAMED", "MIN_PREFIX", "NOTHING", "Recordings", "nothing", "warn"]
 
 NOTHING: Final = 1  # exit status: the answer is no, or nothing was found
 MIN_PREFIX: Final = 4  # characters of an abbreviated id
@@ -48,9 +49,8 @@ def warn(message: str) -> None:
 class Recordings:
     """The recordings of the configuration in force. Nothing is opened before it is used."""
 
-    def __init__(self) -> None:
-        self.config: Configuration = configuration()
-        self.registry: Registry = registry()
+    def __init__(self, elsewhere: Elsewhere = HERE) -> None:
+        self._elsewhere = elsewhere
         if not self.config.data_dir.is_dir():
             # Opening the catalog would make it, and then an empty list would look like an answer.
             raise RecgateError(
@@ -58,6 +58,16 @@ class Recordings:
                 "Name the gateway's configuration with --config."
             )
         click.get_current_context().call_on_close(self.close)
+
+    @cached_property
+    def config(self) -> Configuration:
+        """The configuration in force."""
+        return configuration()
+
+    @cached_property
+    def registry(self) -> Registry:
+        """Its plugins."""
+        return registry()
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -78,7 +88,7 @@ class Recordings:
     @cached_property
     def archive(self) -> Archive:
         """Store and journal as one."""
-        return open_archive(self.config, self.registry)
+        return open_archive(self.config, self.registry, self._elsewhere.keyring(self.config.data_dir))
 
     def session(self, name: str) -> str:
         """Give the id that `name` is or abbreviates. Ends with status 1 if there is none, or more than one."""

@@ -9,8 +9,10 @@ from typing import Final
 
 import click
 
+from recgate.cli.elsewhere import Elsewhere, elsewhere_options
+from recgate.cli.offline import open_recordings
 from recgate.cli.playback import Playback, playback
-from recgate.cli.recordings import Recordings, warn
+from recgate.cli.recordings import warn
 from recgate.cli.terminal import RESTORE, Keyboard
 from recgate.transcript.playing import Pace, Player
 
@@ -50,13 +52,21 @@ class Offset(click.ParamType[int]):
 @click.option(
     "--channel", type=int, default=None, metavar="N", help="Of several: the first terminal by default."
 )
-def replay(session: str, speed: float | None, at: int, idle: float | None, channel: int | None) -> None:
+@elsewhere_options
+def replay(
+    session: str,
+    speed: float | None,
+    at: int,
+    idle: float | None,
+    channel: int | None,
+    elsewhere: Elsewhere,
+) -> None:
     """Play a session in this terminal, exactly as it was shown.
 
     Space pauses, the arrow keys go 5 s back and on, + and - change the speed, . is one step, q ends. Into a file or
     pipe everything is written at once, unless --speed is given.
     """
-    recordings = Recordings()
+    recordings = open_recordings(elsewhere)
     chosen = playback(recordings, recordings.session(session), channel)
     out = sys.stdout.buffer
 

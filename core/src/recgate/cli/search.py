@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Final
 
 import click
 
 from recgate.cli.context import json_option, print_json
+from recgate.cli.elsewhere import Elsewhere, elsewhere_options
+from recgate.cli.offline import IndexedRecordings, open_recordings
 from recgate.cli.recordings import NOTHING, Recordings, warn
 from recgate.providers import SearchHit, SearchQuery
 from recgate.transcript.columns import aligned, clipped
@@ -25,8 +28,17 @@ BEFORE: Final = 30  # characters that are shown in front of what was found
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("query", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 1_000_000), metavar="N")
+@click.option(
+    "--index",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Search what `recgate index` made; nothing else is read.",
+)
 @json_option
-def search(query: tuple[str, ...], limit: int, as_json: bool) -> None:
+@elsewhere_options
+def search(
+    query: tuple[str, ...], limit: int, index: Path | None, as_json: bool, elsewhere: Elsewhere
+) -> None:
     """Search over all recordings, newest session first. Exit status 1 if nothing is found.
 
     \b
@@ -40,7 +52,7 @@ def search(query: tuple[str, ...], limit: int, as_json: bool) -> None:
     '/drop\\s+table/i'              a pattern (RE2); i: without regard to case
     """
     parsed = parse_query(" ".join(query), time.time(), limit)
-    recordings = Recordings()
+    recordings = IndexedRecordings(index) if index is not None else open_recordings(elsewhere)
     found, session = 0, ""
     for hit in recordings.search.find(parsed):
         found += 1

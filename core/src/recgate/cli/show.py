@@ -10,8 +10,10 @@ import click
 
 from recgate.cli.admission import admit
 from recgate.cli.context import json_option
+from recgate.cli.elsewhere import Elsewhere, elsewhere_options
 from recgate.cli.entrynumber import EntryNumber, EntryNumberType
-from recgate.cli.recordings import Recordings, nothing
+from recgate.cli.offline import open_recordings
+from recgate.cli.recordings import nothing
 from recgate.cli.resultcsv import write_result
 from recgate.providers import SessionRow
 from recgate.transcript.columns import aligned
@@ -35,15 +37,23 @@ FORMATS: Final = ("text", "json", "csv")
 )
 @click.option("--format", "shape", type=click.Choice(FORMATS), default="text", show_default=True)
 @json_option
+@elsewhere_options
 def show(
-    session: str, entry: EntryNumber | None, rows: bool, keys: bool, secrets: bool, shape: str, as_json: bool
+    session: str,
+    entry: EntryNumber | None,
+    rows: bool,
+    keys: bool,
+    secrets: bool,
+    shape: str,
+    as_json: bool,
+    elsewhere: Elsewhere,
 ) -> None:
     """Show a session's transcript: statements, rows, commands, files, decisions.
 
     SESSION may be abbreviated. `--format csv` gives the rows of one result; name it with --entry.
     """
     shape = "json" if as_json else shape
-    recordings = Recordings()
+    recordings = open_recordings(elsewhere)
     found = recordings.session(session)
     if shape == "csv":
         write_result(recordings, found, entry, sys.stdout)

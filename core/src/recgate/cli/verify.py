@@ -13,7 +13,9 @@ from rich.console import Console
 from rich.progress import track
 
 from recgate.cli.context import json_option, print_json
+from recgate.cli.elsewhere import Elsewhere, elsewhere_options
 from recgate.cli.recordings import MIN_PREFIX, NOTHING, Recordings, nothing
+from recgate.recipients.keyring import Keyring
 from recgate.recording.directory import RecordingDirectory, is_session
 from recgate.recording.reader import Archive, Readable
 from recgate.recording.report import LEVELS, Answer, Report, Status
@@ -41,17 +43,12 @@ class _Place:
     store: Readable
     trust: Trust
     journal: Path | None
+    keyring: Keyring
 
 
 @click.command()
 @click.argument("session", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Every recording that there is.")
-@click.option(
-    "--store",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Recordings in a directory: no configuration is read then, and no gateway is needed.",
-)
 @click.option(
     "--trust",
     multiple=True,
@@ -67,23 +64,26 @@ class _Place:
 )
 @click.option("--no-contents", is_flag=True, help="Do not look into the frames; the signatures cover them.")
 @json_option
+@elsewhere_options
 def verify(
     session: tuple[str, ...],
     everything: bool,
-    store: Path | None,
     trust: tuple[Path, ...],
     require: tuple[str, ...],
     no_contents: bool,
     as_json: bool,
+    elsewhere: Elsewhere,
 ) -> None:
     """Check recordings: complete, missing, altered, and where. Works offline, with public keys alone.
 
+    Of what is sealed to auditors, contents are checked with one's private key only (--identity).
     Exit status 0 if every recording holds, 1 if one does not. With --all, sessions that are still live are listed
     and not counted.
     """
+    store = elsewhere.store
     if bool(session) == everything and (session or store is None):
         raise click.UsageError("name sessions, or say --all")
-    place = _offline(store, trust) if store is not None else _configured(trust)
+    place = _offline(elsewhere, store, trust) if store is not None else _configured(elsewhere, trust)
     names = _named(place, session) if session else sorted(Archive(place.store, place.journal).sessions())
     if not names:
         nothing("there is no recording")
@@ -93,7 +93,7 @@ def verify(
         if as_json:
             print_json(report.as_json())
         else:
-            for line in _lines(report):
+            for line in _lines(report, explain=bool(elsewhere.identities)):
                 click.echo(line)
     if not as_json:
         for line in tally.lines():
@@ -139,16 +139,17 @@ class _Tally:
             )
 
 
-def _offline(store: Path, trust: Sequence[Path]) -> _Place:
-    return _Place(RecordingDirectory(store), Trust.load(*trust), None)
+def _offline(elsewhere: Elsewhere, store: Path, trust: Sequence[Path]) -> _Place:
+    return _Place(RecordingDirectory(store), Trust.load(*trust), None, elsewhere.keyring())
 
 
-def _configured(trust: Sequence[Path]) -> _Place:
+def _configured(elsewhere: Elsewhere, trust: Sequence[Path]) -> _Place:
     recordings = Recordings()
     own = recordings.config.data_dir / "trust.json"
     believed = trust or ([own] if own.exists() else [])
     journal = recordings.config.data_dir / "journal"
-    return _Place(recordings.registry.store, Trust.load(*believed), journal)
+    keyring = elsewhere.keyring(recordings.config.data_dir)
+    return _Place(recordings.registry.store, Trust.load(*believed), journal, keyring)
 
 
 def _named(place: _Place, names: Sequence[str]) -> list[str]:
@@ -173,11 +174,21 @@ def _reports(place: _Place, names: Sequence[str], *, contents: bool) -> Iterator
     if console.is_terminal and len(names) > 1:
         shown = track(names, "verifying", console=console, transient=True)
     for name in shown:
-        yield verify_session(name, place.store, place.trust, journal=place.journal, contents=contents)
+        yield verify_session(
+            name,
+            place.store,
+            place.trust,
+            journal=place.journal,
+            contents=contents,
+            keyring=place.keyring,
+        )
 
 
-def _lines(report: Report) -> Iterator[str]:
+def _lines(report: Report, *, explain: bool) -> Iterator[str]:
+    """Give the lines of one recording; `explain` says as well why contents could not be looked at."""
     size = f"{report.segments} segments, {report.frames} frames, {report.stored} bytes"
     yield neutralise(f"{report.session}  {report.status:<10}  {size}  {report.reason}".rstrip())
     for problem in report.problems:
         yield neutralise(f"    {problem.where}: {problem.what}")
+    if report.sealed and explain:
+        yield neutralise(f"    contents not looked at: {report.sealed}")
