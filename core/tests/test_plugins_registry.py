@@ -379,5 +379,5 @@ def test_of_loads_what_a_configuration_needs(configured):
 
 
 def test_every_hook_is_known():
-    assert len(HOOKS) == 14
+    assert len(HOOKS) == 15
     assert "recgate_settings" in HOOKS

@@ -9,6 +9,7 @@ from types import ModuleType
 
 from docs.generators.pages import code, docstring, page
 from recgate import decisions, driver, errors, hookspecs, leases, model, providers, session, unlocking
+from recgate.keys import keeping
 from recgate.policy import approving, narrowing
 from recgate.sansio import asks, frames, reader, relay
 from recgate.testing import contracts, maskers, playbook, policies
@@ -63,6 +64,8 @@ checked at start, so that an object that lacks a method fails there and not in s
         *_classes(providers),
         *_classes(narrowing),
         *_classes(approving),
+        "## Keys that are no files\n\n" + docstring(keeping),
+        *_classes(keeping),
         "## Between vaults\n\n" + docstring(unlocking),
         *_classes(unlocking),
         *_one(leases, "Lasting"),

@@ -1,7 +1,7 @@
 """`data_dir/control.sock`: how the gateway's own machine reaches what is live: list, watch, kill, reload.
 
 Newline-delimited JSON. One request a connection: {"do": "sessions" | "listeners" | "watch" | "kill" | "reload" |
-"requests", …};
+"requests" | "rotate", …};
 answers are JSON lines, the last of which has "done" or "error". Only root and the gateway's own user are heard (peer
 credentials), and what they do is audited as `local:<uid>`.
 """
@@ -29,6 +29,7 @@ from recgate.errors import (
     RecordingFailed,
 )
 from recgate.httpauth import Problem
+from recgate.keys.rotation import RotatedKey
 from recgate.model import BearerEvidence, ConnectionInfo, Secret
 from recgate.policy.approving import Caller, Desk
 from recgate.sansio.asks import Denied
@@ -109,12 +110,14 @@ class ControlSocket:
             await self._kill(stream, request, who)
         elif word == "reload":
             await self._reload(stream, who)
+        elif word == "rotate":
+            await self._rotate(stream, request, who)
         elif word == "watch":
             await self._watch(stream, request, who)
         elif word == "requests":
             await self._requests(stream, request, who)
         else:
-            known = "sessions, listeners, watch, kill, reload, requests"
+            known = "sessions, listeners, watch, kill, reload, requests, rotate"
             await _say(stream, {"error": f"unknown request {word!r}: {known}"})
 
     async def _requests(self, stream: trio.SocketStream, request: Mapping[str, object], who: str) -> None:
@@ -165,6 +168,20 @@ class ControlSocket:
             await _say(stream, {"error": str(exc)})
             return
         await _say(stream, {"done": True, "configuration": self._gateway.config.digest})
+
+    async def _rotate(self, stream: trio.SocketStream, request: Mapping[str, object], who: str) -> None:
+        try:
+            what = RotatedKey(str(request.get("key")))
+        except ValueError:
+            await _say(stream, {"error": f"only these change while sessions run: {', '.join(RotatedKey)}"})
+            return
+        try:
+            old, new = await self._gateway.rotate(what, who)
+        except (ConfigurationError, RecordingFailed) as exc:
+            await _say(stream, {"error": str(exc)})
+            return
+        await _say(stream, {"key": what, "old": old, "new": new})
+        await _say(stream, {"done": True})
 
     async def _watch(self, stream: trio.SocketStream, request: Mapping[str, object], who: str) -> None:
         session = self._gateway.find(str(request.get("session", "")))

@@ -24,9 +24,10 @@ from recgate.config import Configuration, JsonlSettings, ListenerSettings, Targe
 from recgate.control import ControlSocket
 from recgate.door import Door
 from recgate.driver import DriverSession
-from recgate.errors import AccessDenied, ConfigurationError
+from recgate.errors import AccessDenied, ConfigurationError, RecordingFailed
 from recgate.guard import LoginGuard
 from recgate.keys import GatewayKeys
+from recgate.keys.rotation import ROTATIONS, RotatedKey, drop_journal_keys
 from recgate.leases import LeaseBook
 from recgate.listener import Listener
 from recgate.mask import Selected
@@ -85,7 +86,7 @@ class Gateway:
     def __init__(self, config: Configuration, registry: Registry, *, path: Path | None = None) -> None:
         self._now = _Reloadable(config, registry)
         self._path = path
-        self.keys = GatewayKeys.of(config)
+        self.keys = GatewayKeys.of(config, registry.keeper)
         self.keys.prepare()
         registry.complete()
         self.certificate = ServerCertificate(self.keys)
@@ -95,6 +96,7 @@ class Gateway:
         self.readiness = Readiness()
         self.recording = RecordingService.of(config, registry, self.keys, self.readiness)
         self.recording.recovered = self._recovered
+        self.recording.unneeded = self._drop_journal_keys
         self.live: dict[str, Session] = {}
         self.news = trio.Event()
         self.ways = registry.ways(self)
@@ -232,19 +234,52 @@ class Gateway:
             )
         registry.bind(fresh)
         registry.complete()
-        keys = GatewayKeys.of(fresh)
+        # What keeps keys is opened once: a change of `gateway.keys` waits for a restart.
+        keys = GatewayKeys.of(fresh, self.registry.keeper)
         keys.prepare()
         before = {each.name: each for each in self.registry.authenticators}
         for each in registry.authenticators:
             if isinstance(each, Inheriting) and each.name in before:
                 each.inherit(before[each.name])
         inherit(registry.vaults, self.registry.vaults)
+        if not keys.same_as(self.keys):
+            self.background.start_soon(self._take_keys, keys)
         self.keys, self.certificate = keys, ServerCertificate(keys)
         self.recording.seal_to(fresh.recording.seal_to)
         waits = configuration.restart_needed(self.config, fresh)
         self._now = _Reloadable(fresh, registry)
         self._unlock(self.background)
         self.audit.emit("configuration.loaded", configuration=fresh.digest, restart_needed=waits)
+
+    async def rotate(self, what: RotatedKey, by: str) -> tuple[str, str]:
+        """Put a new key in the place of one that recordings rest on, while sessions run; gives both names.
+
+        Cancelled, the change is made on disk or not at all, and a restart goes by what is there.
+
+        Raises:
+            ConfigurationError, RecordingFailed: it was not changed, or the sealing process cannot have the new one.
+        """
+        old, new = await trio.to_thread.run_sync(ROTATIONS[what], self.keys)
+        self.audit.emit("key.rotated", key=str(what), old=old, new=new, by=by)
+        await self.recording.take_keys(self.keys)
+        return old, new
+
+    async def _take_keys(self, keys: GatewayKeys) -> None:
+        try:
+            await self.recording.take_keys(keys)
+        except RecordingFailed as exc:
+            log.error("keys.untaken", reason=str(exc))
+
+    def _drop_journal_keys(self) -> None:
+        if not self.recording.plan.wraps_with(self.keys.journal):
+            return  # keys are being changed: journals still begin under the old one
+        try:
+            dropped = drop_journal_keys(self.keys)
+        except (ConfigurationError, OSError) as exc:
+            log.warning("keys.undropped", reason=str(exc))
+            return
+        for name in dropped:
+            self.audit.emit("key.dropped", key="journal", old=name)
 
     def _unlock(self, nursery: trio.Nursery) -> None:
         for name in locked(self.registry.vaults):

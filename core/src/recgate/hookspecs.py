@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from recgate.config import Configuration
     from recgate.gateway import Gateway
+    from recgate.keys.keeping import KeyKeeper
     from recgate.policy.approving import Approver
     from recgate.providers import (
         Authenticator,
@@ -96,6 +97,15 @@ def recgate_stores(config: Configuration) -> Iterable[RecordingStore | Catalog |
     """Give the stores, catalogs and search indexes that the configuration selects from this plugin.
 
     Called at start in the gateway, in its sealing worker, and in commands that read recordings.
+    """
+
+
+@hookspec
+def recgate_key_keepers(config: Configuration) -> Iterable[KeyKeeper]:  # type: ignore[empty-body]
+    """Give what keeps the gateway's own keys, where `gateway: keys:` selects this plugin.
+
+    Called at start and at reload, in the gateway, in its sealing worker, and in commands that use those keys. The
+    gateway does not start without the keeper that it names.
     """
 
 

@@ -17,6 +17,11 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "demo": ("recgate.cli.demo", "demo", "Start a gateway with real targets behind it, to try it out."),
     "export": ("recgate.cli.export", "export", "Write a recording as asciicast, csv or jsonl."),
     "index": ("recgate.cli.index", "index", "Index recordings that are sealed to you."),
+    "keys": (
+        "recgate.cli.keys",
+        "keys",
+        "The gateway's own keys: list, rotate, go on when they are lost.",
+    ),
     "kill": ("recgate.cli.watch", "kill", "End a live session."),
     "login": ("recgate.cli.login", "login", "Sign in at a gateway, by its identity provider."),
     "logout": ("recgate.cli.login", "logout", "End the sign-in, at the gateway and here."),

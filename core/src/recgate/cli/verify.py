@@ -19,7 +19,7 @@ from recgate.recipients.keyring import Keyring
 from recgate.recording.directory import RecordingDirectory, is_session
 from recgate.recording.reader import Archive, Readable
 from recgate.recording.report import LEVELS, Answer, Report, Status
-from recgate.recording.trust import Trust
+from recgate.recording.trust import TRUST_NAME, Trust
 from recgate.recording.verify import verify_session
 from recgate.transcript.columns import aligned
 from recgate.transcript.neutral import neutralise
@@ -140,16 +140,17 @@ class _Tally:
 
 
 def _offline(elsewhere: Elsewhere, store: Path, trust: Sequence[Path]) -> _Place:
-    return _Place(RecordingDirectory(store), Trust.load(*trust), None, elsewhere.keyring())
+    beside = (store / TRUST_NAME, store.absolute().parent / TRUST_NAME)
+    return _Place(RecordingDirectory(store), Trust.load(*trust, beside=beside), None, elsewhere.keyring())
 
 
 def _configured(elsewhere: Elsewhere, trust: Sequence[Path]) -> _Place:
     recordings = Recordings()
-    own = recordings.config.data_dir / "trust.json"
+    own = recordings.config.data_dir / TRUST_NAME
     believed = trust or ([own] if own.exists() else [])
     journal = recordings.config.data_dir / "journal"
     keyring = elsewhere.keyring(recordings.config.data_dir)
-    return _Place(recordings.registry.store, Trust.load(*believed), journal, keyring)
+    return _Place(recordings.registry.store, Trust.load(*believed, beside=[own]), journal, keyring)
 
 
 def _named(place: _Place, names: Sequence[str]) -> list[str]:

@@ -18,6 +18,7 @@ _AT_START: Final = {
     "search": "search",
     "approvals": "approvals",
     "log": "log",
+    "keys": "gateway.keys",
 }
 
 

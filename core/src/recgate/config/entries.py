@@ -23,12 +23,15 @@ MAX_ENTRIES: Final = 10_000  # of one list
 
 # What a word of a section is called among entry points.
 _PREFIX: Final = {
-    "store": "store-", "catalog": "catalog-", "search": "search-", "observers": "observer-", "policies": "policy-"
+    "store": "store-", "catalog": "catalog-", "search": "search-", "observers": "observer-", "policies": "policy-",
+    "keys": "keys-",
 }  # fmt: skip
 # Protocols whose plugin has another name than they have.
 _PROTOCOL_PLUGIN: Final = {"https": "api"}
 # Vaults that one plugin brings several of.
 _VAULT_PLUGIN: Final = {"env": "secrets", "file": "secrets", "command": "secrets"}
+# Keepers of the gateway's keys that a plugin brings beside other things.
+_KEYS_PLUGIN: Final = {"transit": "vault"}
 # Observers whose plugin goes by the word alone.
 _OBSERVER_PLUGIN: Final = {"notify": "notify"}
 _NOUN: Final = {
@@ -37,6 +40,7 @@ _NOUN: Final = {
     "observers": "observer",
     "policies": "policy language",
     "store": "recording store",
+    "keys": "keeper of keys",
 }
 
 CORE_ENTRIES: Final[dict[tuple[str, str], type[BaseModel]]] = {("observers", "jsonl"): JsonlSettings}
@@ -52,6 +56,8 @@ def plugin_name(section: str, word: str) -> str:
         return _PROTOCOL_PLUGIN.get(word, word)
     if section == "vaults":
         return _VAULT_PLUGIN.get(word, word)
+    if section == "keys" and word in _KEYS_PLUGIN:
+        return _KEYS_PLUGIN[word]
     if section == "observers" and word in _OBSERVER_PLUGIN:
         return _OBSERVER_PLUGIN[word]
     return _PREFIX.get(section, "") + word

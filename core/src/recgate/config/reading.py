@@ -88,7 +88,7 @@ class _Reading:
         read = self.entries
         recording = self._mapping("recording")
         self._refuse_unenforced(recording)
-        gateway = read.model(self._mapping("gateway"), ("gateway",), GatewaySettings)
+        gateway, keys = self._gateway()
         identity = read.entry_list(self.data.get("identity", DEFAULT_IDENTITY), "identity")
         self._refuse_collisions(identity)
         vaults = read.entry_list(self.data.get("vaults", DEFAULT_VAULTS), "vaults")
@@ -127,7 +127,15 @@ class _Reading:
             digest="",
             policies=policies,
             approvals=approvals,
+            keys=keys,
         )
+
+    def _gateway(self) -> tuple[GatewaySettings | None, PluginEntry | None]:
+        """Read `gateway:`, and what keeps its keys, if they are to be no files."""
+        given = self._mapping("gateway")
+        kept = given.pop("keys", None)
+        gateway = self.entries.model(given, ("gateway",), GatewaySettings)
+        return gateway, self.entries.one_of(kept, ("gateway", "keys")) if kept is not None else None
 
     def _approvals(self) -> PluginEntry | None:
         """Read `approvals:`; what asks people is there without being named, wherever it is installed."""

@@ -70,6 +70,7 @@ class _Schemas:
             "limits": self.model("limits", LimitSettings),
         }
         self._add_store()
+        self._properties("gateway")["keys"] = self._choice("keys")
         assert set(properties) == set(SECTIONS)
         return {
             "$schema": DIALECT,

@@ -348,11 +348,16 @@ class Configuration:
     policies: tuple[PluginEntry, ...] = ()
     masks: tuple[MaskSettings, ...] = ()
     approvals: PluginEntry | None = None
+    keys: PluginEntry | None = None
 
     @property
     def data_dir(self) -> Path:
         """Where the gateway keeps what is its own."""
         return self.gateway.data_dir
+
+    def keeper_options(self, word: str) -> BaseModel | None:
+        """Give the options of `gateway: keys:` if `word` is what stands there."""
+        return self.keys.options if self.keys is not None and self.keys.word == word else None
 
     def options_of(
         self, section: Literal["identity", "vaults", "observers", "policies"], word: str

@@ -11,7 +11,14 @@ from typing import Final
 
 from recgate.errors import ConfigurationError
 
-__all__ = ["MAX_KEY_FILE", "make_private_directory", "read_or_create", "read_private", "write_atomically"]
+__all__ = [
+    "MAX_KEY_FILE",
+    "make_private_directory",
+    "read_or_create",
+    "read_private",
+    "sync_directory",
+    "write_atomically",
+]
 
 MAX_KEY_FILE: Final = 64 << 10  # bytes; the longest PEM of an RSA key is far below
 
@@ -33,17 +40,22 @@ def make_private_directory(path: Path) -> None:
         ) from exc
 
 
-def read_private(path: Path) -> bytes:
-    """Read a key file. Raises `FileNotFoundError`, or `ConfigurationError` when others may read it too."""
+def read_private(path: Path, limit: int = MAX_KEY_FILE) -> bytes:
+    """Read a key file of at most `limit` bytes.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ConfigurationError: others may read it too, or it is no key.
+    """
     try:
         with path.open("rb") as stream:
             _refuse_open(path, os.fstat(stream.fileno()), "600")
-            data = stream.read(MAX_KEY_FILE + 1)
+            data = stream.read(limit + 1)
     except FileNotFoundError:
         raise
     except OSError as exc:
         raise ConfigurationError(f"{path}: cannot be read: {exc.strerror}. Run as its owner.") from exc
-    if not data or len(data) > MAX_KEY_FILE:
+    if not data or len(data) > limit:
         raise ConfigurationError(f"{path}: is not a key. Restore it from a backup.")
     return data
 
@@ -83,7 +95,7 @@ def read_or_create(path: Path, make: Callable[[], bytes]) -> bytes:
         ) from exc
     finally:
         draft.unlink(missing_ok=True)
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
     return read_private(path)
 
 
@@ -101,7 +113,7 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o600) -> None:
         raise ConfigurationError(
             f"{path}: cannot be written: {exc.strerror}. Make its directory writable."
         ) from exc
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
 def _draft(path: Path, data: bytes, mode: int) -> Path:
@@ -121,7 +133,8 @@ def _draft(path: Path, data: bytes, mode: int) -> Path:
     return draft
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Make durable what was renamed in a directory, or removed from it."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -17,7 +17,10 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recgate.errors import ConfigurationError
-from recgate.keys.files import make_private_directory, read_or_create, write_atomically
+from recgate.keys.files import make_private_directory, read_or_create, read_private, write_atomically
+from recgate.keys.history import History
+from recgate.keys.keeping import KeyKeeper, load_signing, new_signing, open_secret, seal_secret
+from recgate.keys.rotation import JOURNAL_ABOUT, finish_identity, refuse_loss, retired_journal_keys
 from recgate.keys.ssh import (
     certificate_still_good,
     issue_host_certificate,
@@ -28,6 +31,9 @@ from recgate.keys.ssh import (
 from recgate.keys.x509 import issue_ca, issue_server, load_ec_key, new_ec_key, still_good
 from recgate.ledger.note import ED25519, Vkey, is_name
 from recgate.model import Secret
+from recgate.recording.cose import SigningKey, key_id, public_bytes
+from recgate.recording.journalfiles import WRAPPING_KEY
+from recgate.recording.trust import TRUST_NAME, fingerprint, moment
 from recgate.tls import server_context
 
 if TYPE_CHECKING:
@@ -35,7 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ["GatewayKeys"]
 
-JOURNAL_KEY: Final = 32  # bytes: AES-256
 MASK_KEY: Final = 32
 SUBJECTS_KEY: Final = 32
 PUBLIC: Final = 0o644
@@ -51,6 +56,7 @@ class GatewayKeys:
         name: the gateway's name, for new certificates.
         hosts: further names and addresses that clients reach it by.
         own: certificate and key of the operator's, which listeners show instead of a generated one.
+        keeper: what keeps the keys of recordings, where they are to be no files.
 
     Every attribute raises `ConfigurationError` when a key cannot be made, is damaged, or others may read it.
     """
@@ -61,24 +67,31 @@ class GatewayKeys:
         name: str = "recgate",
         hosts: Sequence[str] = (),
         own: tuple[Path, Path] | None = None,
+        keeper: KeyKeeper | None = None,
     ) -> None:
         self.data_dir = data_dir
+        self.keeper = keeper
         self._own = own
         self.name = name
         self.hosts = tuple(dict.fromkeys([name, *hosts, *ALWAYS]))
         self.directory = data_dir / "keys"
 
     @classmethod
-    def of(cls, config: Configuration) -> GatewayKeys:
-        """Give the keys of a configured gateway; its certificates name every address it binds."""
+    def of(cls, config: Configuration, keeper: KeyKeeper | None = None) -> GatewayKeys:
+        """Give the keys of a configured gateway; its certificates name every address it binds.
+
+        Without a `keeper` those keys that are no files cannot be used, and the others can.
+        """
         binds = [listener.host for listener in config.listeners if listener.host not in _ANY]
         tls = config.gateway.tls
         own = (tls.certificate, tls.key) if tls else None
-        return cls(config.data_dir, config.gateway.name, [*config.gateway.hosts, *binds], own)
+        return cls(config.data_dir, config.gateway.name, [*config.gateway.hosts, *binds], own, keeper)
 
     def prepare(self) -> None:
         """Make what is missing, renew what ends soon, write what is public. Called at start and at reload."""
-        _ = self.identity, self.journal, self.subjects
+        finish_identity(self.directory, self.keeper)
+        refuse_loss(self)
+        _ = self.identity, self.journals, self.subjects
         self.renew_tls()
         if self._own is not None:
             server_context(
@@ -88,12 +101,14 @@ class GatewayKeys:
         self._publish("ssh_host_ca.pub", public_line(self.ssh_host_ca, f"recgate-host-ca@{self.name}"))
         self._publish("ssh_user_ca.pub", public_line(self.ssh_user_ca, f"recgate-user-ca@{self.name}"))
         self._renew_ssh()
-        self._publish("trust.json", self._trust())
+        self.publish_trust()
 
     @cached_property
-    def identity(self) -> Ed25519PrivateKey:
+    def identity(self) -> SigningKey:
         """What signs the header of every recording."""
-        return self._ed25519("identity.pem")
+        path = self._path("identity.pem")
+        data = read_or_create(path, lambda: new_signing(self.keeper, f"{self.name} identity"))
+        return load_signing(data, path, self.keeper)
 
     @cached_property
     def ledger(self) -> Ed25519PrivateKey:
@@ -112,12 +127,36 @@ class GatewayKeys:
     @cached_property
     def journal(self) -> Secret:
         """What wraps the keys of journals: 32 bytes."""
-        return self._secret("journal", JOURNAL_KEY)
+        path = self._path("journal")
+        make = lambda: seal_secret(self.keeper, secrets.token_bytes(WRAPPING_KEY), JOURNAL_ABOUT)  # noqa: E731
+        return self._wrapping(path, read_or_create(path, make))
+
+    @cached_property
+    def journals(self) -> Secret:
+        """The journal key, and behind it those that journals may still need: 32 bytes each."""
+        keys = [self._wrapping(path, read_private(path)) for path in retired_journal_keys(self.directory)]
+        return Secret(b"".join(key.reveal() for key in (self.journal, *keys)))
+
+    def _wrapping(self, path: Path, data: bytes) -> Secret:
+        key = open_secret(data, path, self.keeper, JOURNAL_ABOUT)
+        if len(key) != WRAPPING_KEY:
+            raise ConfigurationError(f"{path}: is not {WRAPPING_KEY} bytes. Restore it from a backup.")
+        return Secret(key)
 
     @cached_property
     def subjects(self) -> Secret:
         """What the ledger's hashes of people are keyed with: 32 bytes."""
         return self._secret("subjects", SUBJECTS_KEY)
+
+    def same_as(self, other: GatewayKeys) -> bool:
+        """Say whether recordings rest on the same keys."""
+        same = public_bytes(self.identity) == public_bytes(other.identity)
+        return same and self.journals == other.journals
+
+    def forget(self) -> None:
+        """Read the keys of recordings anew when they are next asked for: somebody has changed them."""
+        for name in ("identity", "journal", "journals"):
+            self.__dict__.pop(name, None)
 
     @cached_property
     def masks(self) -> Secret:
@@ -202,12 +241,8 @@ class GatewayKeys:
 
     def _ed25519(self, name: str) -> Ed25519PrivateKey:
         path = self._path(name)
-        try:
-            key = serialization.load_pem_private_key(read_or_create(path, _new_identity), None)
-        except (ValueError, TypeError) as exc:
-            raise ConfigurationError(f"{path}: is not a private key. Restore it from a backup.") from exc
-        if not isinstance(key, Ed25519PrivateKey):
-            raise ConfigurationError(f"{path}: is not an Ed25519 key. Restore it from a backup.")
+        key = load_signing(read_or_create(path, lambda: new_signing(None, name)), path, None)
+        assert isinstance(key, Ed25519PrivateKey)  # without a keeper it is nothing else
         return key
 
     def _secret(self, name: str, size: int) -> Secret:
@@ -232,25 +267,31 @@ class GatewayKeys:
         if not path.exists() or path.read_bytes() != data:
             write_atomically(path, data, PUBLIC)
 
+    def publish_trust(self) -> None:
+        """Write the public keys that a verifier of this gateway's recordings believes."""
+        self._publish(TRUST_NAME, self._trust())
+
     def _trust(self) -> bytes:
-        """Give the public keys that a verifier of this gateway's recordings believes."""
-        raw = self.identity.public_key().public_bytes_raw()
-        identity = {
-            "algorithm": "Ed25519",
-            "public": base64.b64encode(raw).decode(),
-            "fingerprint": "SHA256:" + base64.b64encode(hashlib.sha256(raw).digest()).decode().rstrip("="),
-        }
+        history = History.load(self.directory)
+        identity = [_described(public_bytes(self.identity))]
+        for past in reversed(history.past):
+            until = {"retired": moment(past.wall), "why": past.how}
+            identity.append({**_described(past.public), **until})
         vkey = Vkey(self.ledger_origin, ED25519, self.ledger.public_key().public_bytes_raw())
-        trust = {
+        trust: dict[str, object] = {
             "version": 1,
             "gateway": self.name,
-            "identity": [identity],
+            "identity": identity,
             "ledger": [{"origin": vkey.name, "vkey": vkey.text}],
         }
+        if history.successions:
+            trust["successions"] = [base64.b64encode(each).decode() for each in history.successions]
         return json.dumps(trust, indent=2).encode() + b"\n"
 
 
-def _new_identity() -> bytes:
-    return Ed25519PrivateKey.generate().private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+def _described(public: bytes) -> dict[str, str]:
+    return {
+        "algorithm": "Ed25519",
+        "public": base64.b64encode(public).decode(),
+        "fingerprint": fingerprint(key_id(public)),
+    }

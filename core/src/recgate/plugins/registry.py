@@ -13,6 +13,7 @@ import pluggy
 from recgate import hookspecs
 from recgate.errors import PluginError
 from recgate.hookspecs import PROJECT
+from recgate.keys.keeping import KeyKeeper
 from recgate.plugins.discovery import Candidate, NotInstalled, discover, import_plugin
 from recgate.plugins.inspection import HOOKS, inspect_module
 from recgate.plugins.shapes import fault_in, is_catalog, is_search, is_store
@@ -287,6 +288,17 @@ class Registry:
         return cast(
             "SearchIndex", self._kept(f"search-{self._bound().search.word}", is_search, "search index")
         )
+
+    @cached_property
+    def keeper(self) -> KeyKeeper | None:
+        """What `gateway: keys:` selects to keep the gateway's own keys, or None where they are files."""
+        entry = self._bound().keys
+        if entry is None:
+            return None
+        for each in self._provided("recgate_key_keepers", KeyKeeper):
+            if each.name == entry.word:
+                return each
+        raise PluginError(f"no plugin keeps keys as `gateway: keys: {entry.word}` says. Choose another one.")
 
     def _kept(self, name: str, fits: Callable[[object], bool], what: str) -> object:
         config = self._bound()

@@ -11,6 +11,7 @@ import click
 from pydantic import BaseModel
 
 from recgate import providers
+from recgate.keys.keeping import KeyKeeper
 from recgate.policy.approving import Approver
 from recgate.providers import ProtocolProvider, Routes, ServiceProvider, SettingsModel
 
@@ -32,6 +33,7 @@ _SHAPES: Final[dict[str, tuple[type, ...]]] = {
     "recgate_observers": (providers.Observer,),
     "recgate_ways": (providers.Way,),
     "recgate_approvals": (Approver,),
+    "recgate_key_keepers": (KeyKeeper,),
 }
 
 

@@ -28,4 +28,4 @@ def configured(argument: bytes) -> Backend:
     build = cast(
         "Callable[[Configuration, Registry], Indexer]", importlib.import_module(INDEXING).build_indexer
     )
-    return Backend(registry.store, build(config, registry))
+    return Backend(registry.store, build(config, registry), registry.keeper)

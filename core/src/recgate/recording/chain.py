@@ -42,8 +42,9 @@ SIDE_NAMES = ("client", "upstream", "gateway")
 class Chain:
     """Where a session's recording stands. `seq` is the next frame to seal, `fed` the next one to index.
 
-    `key` seals the next segment; `following` and `content_key` are kept with it until that segment is stored, so that a
-    second try, of the same parts (`tried`), gives the same bytes. None of them is ever written anywhere.
+    `key` seals the next segment; `following`, `content_key` and the first one's `header` are kept with it until that
+    segment is stored, so that a second try, of the same parts (`tried`), gives the same bytes: the identity key may be
+    another one by then. None of the keys is ever written anywhere.
     """
 
     session: str
@@ -60,6 +61,7 @@ class Chain:
     wall: int = 0
     content_key: WrappedKey | None = None
     tried: object = None
+    header: bytes = b""
     problem: str = ""
 
     @property

@@ -9,16 +9,25 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 import cbor2
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from recgate.errors import RecordingDamaged
 from recgate.recording.cbor import Fields, as_list, decode_strict, encode
 
-__all__ = ["HEADER_TYPE", "SEAL_TYPE", "Signed", "key_id", "public_bytes", "read_signed", "sign"]
+__all__ = [
+    "HEADER_TYPE",
+    "SEAL_TYPE",
+    "Signed",
+    "SigningKey",
+    "key_id",
+    "public_bytes",
+    "read_signed",
+    "sign",
+]
 
 HEADER_TYPE: Final = "application/vnd.recgate.header+cbor"
 SEAL_TYPE: Final = "application/vnd.recgate.seal+cbor"
@@ -26,6 +35,18 @@ SEAL_TYPE: Final = "application/vnd.recgate.seal+cbor"
 _TAG_SIGN1: Final = 18  # RFC 9052 §2
 _ALG, _CONTENT_TYPE, _KID = 1, 3, 4  # RFC 9052 §3.1
 _EDDSA: Final = -8  # RFC 9053 §2.2
+
+
+class SigningKey(Protocol):
+    """An Ed25519 key that signs, wherever it rests: an `Ed25519PrivateKey`, or one that never leaves its store."""
+
+    def sign(self, data: bytes, /) -> bytes:
+        """Sign (RFC 8032). One that is elsewhere raises `RecordingFailed` when it cannot be had now."""
+        ...
+
+    def public_key(self) -> Ed25519PublicKey:
+        """Give the public half. Asks nobody."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +67,7 @@ class Signed:
         return True
 
 
-def public_bytes(key: Ed25519PrivateKey) -> bytes:
+def public_bytes(key: SigningKey) -> bytes:
     """Give the raw 32 bytes of a private key's public half."""
     return key.public_key().public_bytes_raw()
 
@@ -56,7 +77,7 @@ def key_id(public: bytes) -> bytes:
     return hashlib.sha256(public).digest()
 
 
-def sign(key: Ed25519PrivateKey, content_type: str, payload: bytes, *, named: bool) -> cbor2.CBORTag:
+def sign(key: SigningKey, content_type: str, payload: bytes, *, named: bool) -> cbor2.CBORTag:
     """Sign `payload`. `named` puts the key's id beside it: for identity keys, which are found by it."""
     header: dict[int, object] = {_ALG: _EDDSA, _CONTENT_TYPE: content_type}
     if named:

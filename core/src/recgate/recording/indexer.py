@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from recgate.keys.keeping import KeyKeeper
 from recgate.providers import RecordingStore
 from recgate.recording.frames import RecordedFrame
 
@@ -64,7 +65,11 @@ class NoIndexer:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """What the sealing worker seals into and indexes with; made in the worker (`RecordingPlan.backend`)."""
+    """What the sealing worker seals into and indexes with; made in the worker (`RecordingPlan.backend`).
+
+    `keeper` is what keeps the gateway's keys, where they are no files.
+    """
 
     store: RecordingStore
     indexer: Indexer
+    keeper: KeyKeeper | None = None

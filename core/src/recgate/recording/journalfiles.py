@@ -40,9 +40,11 @@ __all__ = [
     "RECORD_HEAD",
     "STATE_NAME",
     "TAG_BYTES",
+    "WRAPPING_KEY",
     "JournalKeys",
     "PartContent",
     "crc32c",
+    "head_key",
     "is_torn",
     "new_keys",
     "nonce_prefix",
@@ -54,6 +56,7 @@ __all__ = [
     "read_part",
     "read_state",
     "remove_journal",
+    "wrapping_id",
     "write_state",
 ]
 
@@ -62,6 +65,7 @@ RECORD_HEAD: Final = struct.Struct(">II")  # length of what follows, its CRC-32C
 TAG_BYTES: Final = 16
 HEAD_NAME: Final = "head"
 STATE_NAME: Final = "state"
+WRAPPING_KEY: Final = 32  # bytes: AES-256
 CLOSING_OFFSET: Final = 512  # the head's own content ends before this
 HEAD_BYTES: Final = CLOSING_OFFSET + CLOSING_BYTES
 # No part is ever numbered so: the closing record has a nonce space of its own.
@@ -69,6 +73,7 @@ CLOSING_PART: Final = 0xFFFF_FFFF
 # CRC-32C of bytes, in C. The package has no types.
 crc32c: Final[Callable[[bytes], int]] = google_crc32c.value  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 _VERSION: Final = 1
+_KEY_ID: Final = 8  # bytes; told apart are the few keys of one gateway
 _PART_SUFFIX: Final = ".part"
 
 
@@ -97,30 +102,60 @@ def new_keys() -> JournalKeys:
     return JournalKeys(secrets.token_bytes(32), secrets.token_bytes(32))
 
 
+def wrapping_id(key: bytes) -> bytes:
+    """Name a journal key, so that a journal can say which one wrapped its secrets."""
+    return hashlib.sha256(b"recgate journal key" + key).digest()[:_KEY_ID]
+
+
 def pack_head(session: str, keys: JournalKeys, wrapping: bytes) -> bytes:
-    """Wrap a journal's secrets with the gateway's journal key, for the start of the head file."""
-    nonce = secrets.token_bytes(12)
-    wrapped = AESGCM(wrapping).encrypt(nonce, keys.records + keys.salts, session_bytes(session))
-    head = encode({"version": _VERSION, "session": session, "nonce": nonce, "wrapped": wrapped})
+    """Wrap a journal's secrets, for the start of the head file.
+
+    `wrapping` is the gateway's journal keys, one after the other: the current one comes first, and wraps.
+    """
+    nonce, current = secrets.token_bytes(12), wrapping[:WRAPPING_KEY]
+    wrapped = AESGCM(current).encrypt(nonce, keys.records + keys.salts, session_bytes(session))
+    name = wrapping_id(current)
+    head = encode({"version": _VERSION, "session": session, "key": name, "nonce": nonce, "wrapped": wrapped})
     return len(head).to_bytes(2, "big") + head
 
 
+def head_key(directory: Path) -> bytes | None:
+    """Name the journal key that a journal needs; None for one that has no head, or one from before keys had names.
+
+    Raises:
+        RecordingDamaged: the head is incomplete.
+    """
+    try:
+        fields = _head(directory)
+    except FileNotFoundError:
+        return None
+    return fields.bytes("key", _KEY_ID) if fields.has("key") else None
+
+
+def _head(directory: Path) -> Fields:
+    with open(directory / HEAD_NAME, "rb") as file:
+        data = file.read(CLOSING_OFFSET)
+    size = int.from_bytes(data[:2], "big")
+    return Fields(loads(data[2 : 2 + size], "a journal's head"), "a journal's head")
+
+
 def read_head(directory: Path, wrapping: bytes) -> JournalKeys:
-    """Unwrap a journal's secrets.
+    """Unwrap a journal's secrets with that one of the keys in `wrapping` which its head names.
 
     Raises:
         RecordingDamaged: the head is incomplete, of another session, or wrapped by another key.
     """
-    with open(directory / HEAD_NAME, "rb") as file:
-        data = file.read(CLOSING_OFFSET)
-    size = int.from_bytes(data[:2], "big")
-    fields = Fields(loads(data[2 : 2 + size], "a journal's head"), "a journal's head")
+    fields = _head(directory)
     session = fields.text("session")
     if fields.uint("version") != _VERSION or session != directory.name:
         raise RecordingDamaged(f"{directory} holds a journal of another version or session")
     nonce, wrapped = fields.bytes("nonce", 12), fields.bytes("wrapped", 64 + TAG_BYTES)
+    ring = [wrapping[at : at + WRAPPING_KEY] for at in range(0, len(wrapping), WRAPPING_KEY)]
+    if fields.has("key"):
+        named = fields.bytes("key", _KEY_ID)
+        ring = [key for key in ring if wrapping_id(key) == named]
     try:
-        secret = AESGCM(wrapping).decrypt(nonce, wrapped, session_bytes(session))
+        secret = AESGCM(ring[0] if ring else b"").decrypt(nonce, wrapped, session_bytes(session))
     except (InvalidTag, ValueError):
         raise RecordingDamaged(
             f"{directory} was written under another journal key; restore that key in keys/journal"

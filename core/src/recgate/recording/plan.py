@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from recgate.keys.keeping import KeptKey
 from recgate.model import Secret
 from recgate.recipients.erasurekeys import ERASURE_FILE
+from recgate.recording.cose import SigningKey
+from recgate.recording.journalfiles import WRAPPING_KEY
 from recgate.recording.leaves import LedgerPlan
 
 if TYPE_CHECKING:
@@ -29,13 +32,13 @@ class RecordingPlan:
     """`root` is the journal's directory, `quota` the bytes that may wait there for the store.
 
     `recipients` are public keys (`rgpub1…`) of those who will be able to read.
-
+    `wrapping` is the journal keys in a row, the one that wraps first.
     `backend` names the function (`module:function`) that gives the worker its `Backend` from `argument`.
     """
 
     gateway: str
     root: Path
-    identity: Ed25519PrivateKey
+    identity: SigningKey
     wrapping: Secret
     backend: str
     argument: bytes
@@ -56,7 +59,7 @@ class RecordingPlan:
             gateway=config.gateway.name,
             root=config.data_dir / "journal",
             identity=keys.identity,
-            wrapping=keys.journal,
+            wrapping=keys.journals,
             backend=CONFIGURED,
             argument=pickle.dumps((config, in_process)),
             synced=config.recording.durability == "synced",
@@ -65,13 +68,42 @@ class RecordingPlan:
             ledger=ledger_plan(config, keys),
         )
 
+    def kept(self) -> bool:
+        """Say whether the identity key rests elsewhere, so that it may be out of reach."""
+        return not isinstance(self.identity, Ed25519PrivateKey)
+
+    def wraps_with(self, key: Secret) -> bool:
+        """Say whether journals that begin now are opened by that key."""
+        return self.wrapping.reveal()[:WRAPPING_KEY] == key.reveal()
+
+    def keyed(self, keys: GatewayKeys) -> RecordingPlan:
+        """Give the plan with these keys."""
+        return replace(self, identity=keys.identity, wrapping=keys.journals)
+
+    def between(self, following: RecordingPlan) -> RecordingPlan:
+        """Give the plan while keys change: journals begin under the old key, and those under the new can be read."""
+        old, new = self.wrapping.reveal(), following.wrapping.reveal()
+        ring = dict.fromkeys(
+            each[at : at + WRAPPING_KEY] for each in (old, new) for at in range(0, len(each), WRAPPING_KEY)
+        )
+        return replace(self, identity=following.identity, wrapping=Secret(b"".join(ring)))
+
+    def keys_message(self) -> dict[str, object]:
+        """Give the keys as the worker is told them. They go through a pipe that nobody else has."""
+        identity = self.identity
+        known = (
+            identity.private_bytes_raw()
+            if isinstance(identity, Ed25519PrivateKey)
+            else cast("KeptKey", identity).reference.encode()
+        )
+        return {"identity": known, "wrapping": self.wrapping.reveal()}
+
     def first_message(self) -> dict[str, object]:
-        """Give what the worker is told first. It goes through a pipe that nobody else has."""
+        """Give what the worker is told first."""
         return {
             "root": str(self.root),
             "gateway": self.gateway,
-            "identity": self.identity.private_bytes_raw(),
-            "wrapping": self.wrapping.reveal(),
+            **self.keys_message(),
             "backend": self.backend,
             "argument": self.argument,
             "erasure": str(self.root.parent / ERASURE_FILE),

@@ -11,7 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from recgate.errors import RecordingDamaged, RecordingFailed, RecordingSealed
+from recgate.errors import ConfigurationError, RecordingDamaged, RecordingFailed, RecordingSealed
+from recgate.keys.files import MAX_KEY_FILE
+from recgate.keys.keeping import open_secret
+from recgate.keys.rotation import JOURNAL_ABOUT, retired_journal_keys
 from recgate.recipients.keyring import NOBODY, Keyring
 from recgate.recording.directory import is_session
 from recgate.recording.frames import RecordedFrame
@@ -34,7 +37,6 @@ __all__ = ["Archive", "Readable", "open_archive"]
 # A part may be sealed and deleted between two looks. That moves frames to the store, where the next look finds
 # them; when this many looks in a row find nothing new, what is missing is missing.
 MAX_LOOKS: Final = 5
-JOURNAL_KEY: Final = 32  # bytes: AES-256
 
 
 class Readable(Protocol):
@@ -58,17 +60,19 @@ def open_archive(config: Configuration, registry: Registry, keyring: Keyring = N
     return Archive(
         registry.store,
         config.data_dir / "journal",
-        _wrapping_key(config.data_dir / "keys" / "journal"),
+        _wrapping_keys(config.data_dir / "keys", registry),
         keyring,
     )
 
 
-def _wrapping_key(path: Path) -> bytes | None:
-    """Give the journal key, or None for whoever may not read it. A key of another size opens nothing."""
+def _wrapping_keys(directory: Path, registry: Registry) -> bytes | None:
+    """Give the journal keys in a row, or None for whoever may not read them or not ask what keeps them."""
+    paths = [directory / "journal", *retired_journal_keys(directory)]
     try:
-        with open(path, "rb") as file:
-            return file.read(JOURNAL_KEY + 1)
-    except OSError:
+        files = [(path, path.read_bytes()[: MAX_KEY_FILE + 1]) for path in paths]
+        keeper = registry.keeper if any(data.startswith(b"-----BEGIN") for _, data in files) else None
+        return b"".join(open_secret(data, path, keeper, JOURNAL_ABOUT) for path, data in files)
+    except (OSError, ConfigurationError):
         return None
 
 

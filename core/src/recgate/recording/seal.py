@@ -10,12 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, cast
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from recgate.errors import RecordingDamaged
 from recgate.recipients.wrapping import MAX_RECIPIENTS
 from recgate.recording.cbor import Fields, as_list, decode_strict, encode
-from recgate.recording.cose import HEADER_TYPE, SEAL_TYPE, Signed, read_signed, sign
+from recgate.recording.cose import HEADER_TYPE, SEAL_TYPE, Signed, SigningKey, read_signed, sign
 
 __all__ = [
     "VERSION",
@@ -142,12 +140,12 @@ class Seal:
         return encode(payload)
 
 
-def sign_header(header: Header, identity: Ed25519PrivateKey) -> bytes:
+def sign_header(header: Header, identity: SigningKey) -> bytes:
     """Give the item that opens a recording."""
     return encode(sign(identity, HEADER_TYPE, header.encode(), named=True))
 
 
-def sign_seal(seal: Seal, key: Ed25519PrivateKey) -> bytes:
+def sign_seal(seal: Seal, key: SigningKey) -> bytes:
     """Give the item that ends a segment. A recovered seal names the identity key that signed it."""
     return encode([3, sign(key, SEAL_TYPE, seal.encode(), named=seal.recovered is not None)])
 

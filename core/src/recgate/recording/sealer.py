@@ -27,7 +27,7 @@ from recgate.recording.chain import (
     salted,
 )
 from recgate.recording.commitments import leaf_hash
-from recgate.recording.cose import public_bytes
+from recgate.recording.cose import SigningKey, public_bytes
 from recgate.recording.directory import HEADER_NAME
 from recgate.recording.frames import RecordedFrame, encode_head
 from recgate.recording.indexer import Indexer
@@ -55,10 +55,10 @@ class KeyLost(RecordingFailed):
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """The gateway's own keys: `identity` signs headers and recoveries, `wrapping` opens journals."""
+    """The gateway's own keys: `identity` signs headers and recoveries, `wrapping`, a row of keys, opens journals."""
 
     gateway: str
-    identity: Ed25519PrivateKey
+    identity: SigningKey
     wrapping: bytes
 
     def __repr__(self) -> str:
@@ -131,7 +131,7 @@ class Sealer:
         end = end_of(frames[-1], totals) if work.final else None
         if chain.tried != work:
             # A reload between two tries changes nothing: the store may have taken the first one half-way.
-            chain.tried, chain.content_key = work, self.content_key(chain)
+            chain.tried, chain.content_key, chain.header = work, self.content_key(chain), b""
         data, header, sealed = self._build(chain, frames, end)
         self.index(chain, frames, totals)
         if header:
@@ -216,7 +216,9 @@ class Sealer:
             following = public_bytes(chain.following)
         header = b""
         if chain.segment == 1:
-            header = self.header(chain, frames[0], public_bytes(chain.key), chain.content_key)
+            header = chain.header = chain.header or self.header(
+                chain, frames[0], public_bytes(chain.key), chain.content_key
+            )
             chain.prev = digest(header)
         data, sealed = build_segment(
             chain.place,

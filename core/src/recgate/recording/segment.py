@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import zstandard
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recgate.errors import RecordingDamaged
 from recgate.recipients.keyring import NOBODY, Keyring
 from recgate.recipients.wrapping import Context, Wrap, WrappedKey, read_wraps
 from recgate.recording.cbor import as_list, decode_strict, encode
 from recgate.recording.commitments import leaf_hash, merkle_root
-from recgate.recording.cose import Signed
+from recgate.recording.cose import Signed, SigningKey
 from recgate.recording.frames import (
     RecordedFrame,
     decode_block,
@@ -107,7 +106,7 @@ def count_sides(frames: Sequence[RecordedFrame]) -> tuple[tuple[int, int], ...]:
 def build_segment(
     place: Place,
     frames: Sequence[RecordedFrame],
-    key: Ed25519PrivateKey,
+    key: SigningKey,
     *,
     wall: int,
     following: bytes | None,

@@ -5,6 +5,7 @@ One a process. It holds a lock on the journal, so what lies there and is not its
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import time
@@ -44,6 +45,7 @@ __all__ = ["RecordingService"]
 
 LOCK_NAME: Final = ".lock"
 TICK: Final = 1.0  # seconds between looks at parts that have become old enough
+PROVE: Final = 5.0  # seconds between proofs that an identity key that rests elsewhere can be had
 SWEEP: Final = 60.0  # seconds between looks for journals without an owner
 MAX_ATTEMPTS: Final = 3  # recoveries of one journal that the worker may die of, until the gateway starts anew
 RETRY_FIRST, RETRY_LAST = 0.5, 30.0  # seconds before a failed seal, or a dead worker, is tried again
@@ -71,6 +73,7 @@ class RecordingService:
         self.over = False  # the backlog of all sessions is above the quota; asked at every read
         self.recovered: Callable[[str, Mapping[str, object]], None] | None = None
         self.ledger = LedgerPublishing(plan.ledger)
+        self.unneeded: Callable[[], None] | None = None  # called after each sweep
         self._commit = GroupCommit(plan.root, readiness)
         self._worker: SealingWorker | None = None
         self._up = trio.Event()
@@ -84,6 +87,9 @@ class RecordingService:
         self._orphaned = 0  # and of those that no recorder is left of
         self._clock = WallClock()
         self._lock = -1
+        self._keyless = ""  # why the identity key cannot be had, where it rests elsewhere
+        self._following: RecordingPlan | None = None  # with keys that the worker could not be given yet
+        self._taking = trio.Lock()
         self._stack = AsyncExitStack()
         self._nursery: trio.Nursery
 
@@ -116,6 +122,7 @@ class RecordingService:
             self._nursery.start_soon(self.ledger.run)
             self._nursery.start_soon(self._tick)
             self._nursery.start_soon(self._sweep)
+            self._nursery.start_soon(self._prove)
         except BaseException:
             await self._stop()
             raise
@@ -152,6 +159,57 @@ class RecordingService:
                     os.close(descriptor.descriptor)
             os.close(self._lock)
 
+    # -- keys -------------------------------------------------------------------------------------------
+
+    async def take_keys(self, keys: GatewayKeys) -> None:
+        """Go on with other keys: for headers and recoveries that are signed, and for journals that begin, from now on.
+
+        Cancelled, the worker has them or will have them when it is next started.
+
+        Raises:
+            RecordingFailed: the worker cannot have the new identity key now. It is asked again and again, and no
+                session is opened until it has.
+        """
+        await self._take(self.plan.keyed(keys))
+
+    async def _take(self, following: RecordingPlan) -> None:
+        async with self._taking:
+            self._following = following
+            # First the worker, then the journals: none may begin under a key that the worker could not read.
+            self.plan = self.plan.between(following)
+            reason = await self._cannot({"do": "keys", **self.plan.keys_message()})
+            self._say_keyless(reason)
+            if reason:
+                raise RecordingFailed(reason)
+            self.plan = replace(self.plan, identity=following.identity, wrapping=following.wrapping)
+            self._following = None
+
+    async def _prove(self) -> None:
+        """Where the identity key rests elsewhere, see again and again that it can be had: no header, no session."""
+        while True:
+            if self._following is not None:
+                with contextlib.suppress(
+                    RecordingFailed
+                ):  # which was said, and keeps sessions from being opened
+                    await self._take(self._following)
+            elif self.plan.kept():
+                self._say_keyless(await self._cannot({"do": "prove"}))
+            await trio.sleep(PROVE)
+
+    async def _cannot(self, request: Mapping[str, object]) -> str:
+        """Say why the worker cannot do what it is asked; a worker that dies is followed by one that knows the plan."""
+        try:
+            return str((await self._ask(request)).get("failed", ""))
+        except WorkerLost:
+            return ""
+
+    def _say_keyless(self, reason: str) -> None:
+        if reason and reason != self._keyless:
+            log.error("recording.key-away", reason=reason)
+        elif self._keyless and not reason:
+            log.warning("recording.key-back")
+        self._keyless = reason
+
     # -- sessions --------------------------------------------------------------------------------------
 
     def check(self) -> None:
@@ -170,6 +228,8 @@ class RecordingService:
                 f"journal: {self._backlog + self._orphaned >> 20} MiB in {root} wait for the store, which is the limit "
                 "(recording: backlog). See why the store does not take them. No session was opened."
             )
+        if self._keyless:
+            raise RecordingFailed(f"{self._keyless}. No session was opened.")
         if not self._up.is_set():
             raise RecordingFailed(
                 "the sealing process is being started again. No session was opened; try again."
@@ -386,6 +446,8 @@ class RecordingService:
                 await self._recover(session, _DIED)
             self._orphaned = sum(self._size(session) for session in self._orphans())
             self.weigh(0)
+            if self.unneeded is not None:
+                self.unneeded()
             done, self._swept = self._swept, trio.Event()
             done.set()
             with trio.move_on_after(SWEEP):

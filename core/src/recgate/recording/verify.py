@@ -22,11 +22,13 @@ from recgate.recording.reader import Archive, Readable
 from recgate.recording.report import Answer, Problem, Report, Status
 from recgate.recording.seal import End, Header, read_header
 from recgate.recording.segment import Segment, digest, read_segment, segment_name
-from recgate.recording.trust import Trust, fingerprint
+from recgate.recording.trust import Trust, fingerprint, moment
 
 __all__ = ["Answer", "Problem", "Report", "Status", "verify_all", "verify_session"]
 
 MAX_STRANGERS: Final = 20  # objects that do not belong, listed by name
+# ns. A session may begin while its gateway changes keys, and clocks are set meanwhile.
+RETIREMENT_GRACE: Final = 300 * 1_000_000_000
 
 
 def verify_all(
@@ -157,6 +159,8 @@ class _Check:
             report.found(Status.UNTRUSTED, HEADER_NAME, what)
         elif not signed.verify(public):
             self.altered(HEADER_NAME, "its signature does not fit its content")
+        elif late := self._late(signed.key_id, header.wall):
+            self.altered(HEADER_NAME, f"its session began {late}")
         elif (own := self.trust.gateway(signed.key_id)) != header.gateway and self.trust.names(
             header.gateway
         ):
@@ -164,6 +168,13 @@ class _Check:
             self.altered(
                 HEADER_NAME, f"says that it is of {header.gateway}, and is signed by the key of {own}"
             )
+
+    def _late(self, kid: bytes, wall: int) -> str:
+        """Say how long after its end an identity key signed, if it did. A thief can say so only of another time."""
+        until = self.trust.retired(kid)
+        if until is None or wall <= until + RETIREMENT_GRACE:
+            return ""
+        return f"at {moment(wall)}, and the key that signed it, {fingerprint(kid)}, was retired at {moment(until)}"
 
     def _segment(self, name: str, number: int) -> None:
         report = self.report
@@ -231,6 +242,9 @@ class _Check:
             return False
         if not signed.verify(public):
             self.altered(where, "its signature by the identity key does not fit its content")
+            return False
+        if late := self._late(signed.key_id, seal.wall):
+            self.altered(where, f"was recovered {late}")
             return False
         if self.key is not None and seal.recovered.lost != self.key:
             self.altered(where, "names another lost key than the item before it")

@@ -23,7 +23,8 @@ from typing import Any, Final, cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from recgate.errors import RecgateError, RecordingDamaged, RecordingFailed
+from recgate.errors import ConfigurationError, RecgateError, RecordingDamaged, RecordingFailed
+from recgate.keys.keeping import KeyKeeper, load_signing
 from recgate.privatememory import keep_memory_private
 from recgate.recipients.auditors import Auditors
 from recgate.recipients.erasurekeys import ErasureKeys
@@ -39,6 +40,7 @@ NICENESS: Final = 10
 LOCK_NAME: Final = ".worker"
 # The gateway keeps fewer requests under way than this, so the reader never waits for room.
 MAX_QUEUED: Final = 1024
+_RAW_KEY: Final = 32  # bytes; a reference to a key that is kept elsewhere is longer
 
 
 def main() -> None:
@@ -67,6 +69,8 @@ def _read_requests(descriptor: int, requests: queue.Queue[Message]) -> None:
 class _Serving:
     def __init__(self, output: int) -> None:
         self._output = output
+        self._gateway = ""
+        self._keeper: KeyKeeper | None = None
 
     def _say(self, message: Message) -> None:
         data = memoryview(pack_message(message))
@@ -93,10 +97,10 @@ class _Serving:
         try:
             root = Path(cast("str", first["root"]))
             _lock(root / LOCK_NAME)
-            identity = Ed25519PrivateKey.from_private_bytes(cast("bytes", first["identity"]))
-            signer = Signer(cast("str", first["gateway"]), identity, cast("bytes", first["wrapping"]))
             build = _function(cast("str", first["backend"]))
             backend = build(cast("bytes", first["argument"]))
+            self._gateway, self._keeper = cast("str", first["gateway"]), backend.keeper
+            signer = self._signer(first)
             auditors = Auditors(ErasureKeys(Path(cast("str", first["erasure"]))))
             sealer = Sealer(root, signer, backend.store, backend.indexer, self._note, auditors)
             if (ledger := cast("dict[str, Any] | None", first.get("ledger"))) is not None:
@@ -106,14 +110,28 @@ class _Serving:
             self._say({"refused": f"{type(error).__name__}: {error}"})
             return None
 
+    def _signer(self, message: Message) -> Signer:
+        """Take the keys that the gateway has now."""
+        data = cast("bytes", message["identity"])
+        raw = len(data) == _RAW_KEY
+        identity = (
+            Ed25519PrivateKey.from_private_bytes(data)
+            if raw
+            else load_signing(data, "the identity key", self._keeper)
+        )
+        return Signer(self._gateway, identity, cast("bytes", message["wrapping"]))
+
     def _answer(self, sealer: Sealer, request: Message) -> Message:
         try:
+            if request["do"] == "keys":
+                sealer.signer = self._signer(request)
+                return {"done": {}}
             return {"done": _serve(sealer, request)}
         except KeyLost as error:
             return {"failed": str(error), "retry": False, "lost": True}
         except RecordingDamaged as error:
             return {"failed": str(error), "retry": False}
-        except (RecordingFailed, OSError) as error:
+        except (RecordingFailed, ConfigurationError, OSError) as error:
             return {"failed": str(error), "retry": True}
         except Exception as error:  # noqa: BLE001 - one session's failure must not end the others' sealing
             return {"failed": f"{type(error).__name__}: {error}", "retry": False}
@@ -139,6 +157,9 @@ def _serve(sealer: Sealer, request: Message) -> Message:
             return asdict(sealer.seal(work))
         case "recover":
             return asdict(recover(sealer, session, cast("str", request["reason"])))
+        case "prove":
+            sealer.signer.identity.sign(b"recgate: can this key be had?")
+            return {}
         case unknown:
             raise RecordingDamaged(f"the worker does not know how to {unknown!r}")
 
