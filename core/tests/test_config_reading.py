@@ -8,6 +8,7 @@ from core.tests.small_plugins import BASE, TinyListener, TinyTarget, everything,
 from recgate.config.entries import plugin_name
 from recgate.config.listeners import default_listeners
 from recgate.config.reading import SECTIONS, read_configuration
+from recgate.config.sections import OriginalsSettings
 from recgate.config.targets import vault_name
 from recgate.config.values import Settings
 from recgate.errors import ConfigurationError
@@ -160,11 +161,6 @@ targets:
             "recording: {store: {mem: {}}, retention: {default: 4d}}",
             "recording.retention: this build does",
         ),
-        (
-            "recording",
-            "recording: {store: {mem: {}}, originals: sealed}",
-            "recording.originals: this build does not",
-        ),
     ],
 )
 def test_what_is_not_enforced_is_refused_and_never_ignored(section, text, expected):
@@ -208,6 +204,46 @@ def test_a_key_that_nothing_can_be_sealed_to_is_refused_and_not_repeated(keys, e
 
     assert expected in found
     assert not any(key in found for key in keys if len(key) > 10)
+
+
+HOLDERS = [Identity.generate().recipient.text for _ in range(3)]
+
+
+def originals(value: str) -> str:
+    return without("recording") + f"recording: {{store: {{mem: {{}}}}, originals: {value}}}\n"
+
+
+def test_originals_are_sealed_to_people_two_of_whom_open_them_unless_more_are_asked_for():
+    settings = read(originals(f"{{seal_to: [{', '.join(HOLDERS)}]}}")).recording.originals
+
+    assert isinstance(settings, OriginalsSettings)
+    assert settings.threshold == 2
+    assert [each.text for each in settings.holders] == HOLDERS
+    three = read(originals(f"{{seal_to: [{', '.join(HOLDERS)}], threshold: 3}}")).recording.originals
+    assert isinstance(three, OriginalsSettings)
+    assert three.threshold == 3
+    assert read(originals("discard")).recording.originals == "discard"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (
+            "sealed",
+            "recording.originals: does not say to whom. Write `originals: {seal_to: [rgpub1…, rgpub1…]",
+        ),
+        (f"{{seal_to: [{HOLDERS[0]}]}}", "recording.originals"),
+        (f"{{seal_to: [{HOLDERS[0]}, {HOLDERS[1]}], threshold: 3}}", "is more people than `seal_to` names"),
+        (f"{{seal_to: [{HOLDERS[0]}, {HOLDERS[1]}], threshold: 1}}", "greater than or equal to 2"),
+        (f"{{seal_to: [{HOLDERS[0]}, {HOLDERS[0]}]}}", "names one key twice"),
+        (f"{{seal_to: [{HOLDERS[0]}, {AUDITOR.text.reveal().decode()}]}}", "is a PRIVATE key"),
+    ],
+)
+def test_originals_that_one_person_would_open_are_refused(value, expected):
+    found = problems(originals(value))
+
+    assert any(expected in each for each in found), found
+    assert not any(AUDITOR.text.reveal().decode() in each for each in found)
 
 
 def test_what_asks_for_nothing_is_taken():

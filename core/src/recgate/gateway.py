@@ -123,7 +123,10 @@ class Gateway:
     def masks(self) -> Selected:
         """What the masks of a session that opens now are chosen from."""
         now = self._now
-        return Selected(now.config.masks, now.registry.maskers, lambda: self.keys.masks, time.perf_counter)
+        keeps = self.recording.plan.originals is not None
+        return Selected(
+            now.config.masks, now.registry.maskers, lambda: self.keys.masks, time.perf_counter, keeps=keeps
+        )
 
     def grant_for(self, settings: TargetSettings, principal: Principal) -> Grant | None:
         """Give the grant that opens a target to somebody, as long as the target offers access on request to them."""

@@ -25,6 +25,7 @@ from recgate.policy.demands import Met, unmet
 from recgate.policy.effects import MAX_ROWS
 from recgate.policy.narrowing import ORDINARY, narrowed, unjudged
 from recgate.providers import PolicyRequest
+from recgate.recording.originals import with_originals
 from recgate.sansio.asks import Denied
 from recgate.sansio.frames import GATEWAY, Frame, Request, Side
 from recgate.sansio.relay import Relay
@@ -213,7 +214,10 @@ class Session:
         """Record several decided frames with one write, in order. Raises `RecordingFailed`."""
         if len(frames) == 1:
             frame = frames[0]
-            self.recorder.append(frame.side, frame.kind, frame.data, frame.channel)
+            data = with_originals(frame.data, frame.kept) if frame.kept else frame.data
+            self.recorder.append(frame.side, frame.kind, data, frame.channel)
+        elif any(frame.kept for frame in frames):
+            self.recorder.append_all([_whole(frame) for frame in frames])
         else:
             self.recorder.append_all(frames)
         if self.watchers:
@@ -441,11 +445,15 @@ class Session:
             },
         )
 
-    def record(self, kind: str, body: Mapping[str, object]) -> None:
-        """Record one of the gateway's own frames (CBOR). Raises `RecordingFailed`."""
-        self.recorder.append(GATEWAY, kind, cbor2.dumps(body))
+    def record(self, kind: str, body: Mapping[str, object], kept: Sequence[bytes] = ()) -> None:
+        """Record one of the gateway's own frames (CBOR). Raises `RecordingFailed`.
+
+        `kept` are the values that a `mask` frame tells of: they are sealed with it, and nobody who watches sees them.
+        """
+        data = cbor2.dumps(body)
+        self.recorder.append(GATEWAY, kind, with_originals(data, kept) if kept else data)
         if self.watchers:
-            self._show(Frame(GATEWAY, kind, cbor2.dumps(body)))
+            self._show(Frame(GATEWAY, kind, data))
 
     def sent(self, side: Side, nbytes: int, frames: int = 1) -> None:
         """Count what was put on the wire; `side` is who said it. Whoever forwards calls this."""
@@ -505,6 +513,11 @@ class Session:
         await self.ending.wait()
         assert self.denied is not None
         return self.denied
+
+
+def _whole(frame: Frame) -> Frame:
+    """Give a frame as the journal has it: what a mask removed is in it."""
+    return replace(frame, data=with_originals(frame.data, frame.kept)) if frame.kept else frame
 
 
 def _too_many(limit: int, rule: str) -> Decision:

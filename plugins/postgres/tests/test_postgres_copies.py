@@ -9,7 +9,7 @@ import pytest
 
 from recgate.mask import Becomes, MaskFailed, Replacer
 from recgate_postgres.grammar import syntax
-from recgate_postgres.maskvalues import Found
+from recgate_postgres.maskfound import Found
 from recgate_postgres.origin.copies import CopyFormat, CopyMask, copy_format
 from recgate_postgres.origin.outcomes import Hidden, Outcome
 

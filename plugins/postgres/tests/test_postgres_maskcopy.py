@@ -10,7 +10,7 @@ from plugins.postgres.tests.maskers import CARD, EMAIL, masks
 from plugins.postgres.tests.test_postgres_maskvalues import NUMERIC_CARD
 from recgate.mask import Becomes, MaskFailed
 from recgate_postgres.maskcopy import BinaryCopy
-from recgate_postgres.maskvalues import Found
+from recgate_postgres.maskfound import Found
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 

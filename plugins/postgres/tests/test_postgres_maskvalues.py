@@ -9,7 +9,8 @@ import pytest
 
 from plugins.postgres.tests.maskers import CARD, EMAIL, masks
 from recgate.mask import Becomes, MaskFailed
-from recgate_postgres.maskvalues import Found, decodes, masked_copy, masked_text, masked_value
+from recgate_postgres.maskfound import Found
+from recgate_postgres.maskvalues import decodes, masked_copy, masked_text, masked_value
 from recgate_postgres.rows import Column
 from recgate_postgres.scalars import SCALARS
 

@@ -46,7 +46,6 @@ SECTIONS: Final = (
 # Keys that are promised and not enforced by this build: ignoring one would be a silent yes.
 UNENFORCED: Final[dict[KeyPath, str]] = {
     ("recording", "retention"): "retention",
-    ("recording", "originals"): "keeping originals",
 }
 
 

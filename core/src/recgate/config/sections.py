@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final, Literal, cast
 
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 
 from recgate.config.values import Bind, ConfiguredPath, Duration, Network, Settings, Size, check_host
 from recgate.mask.columns import ColumnPattern
 from recgate.mask.replacing import Becomes
 from recgate.model import Principal, TargetInfo
 from recgate.recipients.bech import BadText
+from recgate.recipients.escrow import MAX_HOLDERS, MIN_THRESHOLD
 from recgate.recipients.keys import Recipient
 from recgate.recipients.wrapping import MAX_RECIPIENTS
 
@@ -127,6 +128,43 @@ def _once_each(texts: tuple[str, ...]) -> tuple[str, ...]:
     return texts
 
 
+def _whose(given: object) -> object:
+    if given == "sealed":
+        raise ValueError(
+            "does not say to whom. Write `originals: {seal_to: [rgpub1…, rgpub1…], threshold: 2}`"
+        )
+    return given
+
+
+class OriginalsSettings(Settings):
+    """`originals:` where they are kept — to whom the values are sealed that masks remove.
+
+    Attributes:
+        seal_to: public keys (`recgate auditor new`) of people who open originals together.
+        threshold: how many of them it takes.
+    """
+
+    seal_to: Annotated[
+        tuple[Annotated[str, AfterValidator(_public_key)], ...],
+        AfterValidator(_once_each),
+        Field(min_length=MIN_THRESHOLD, max_length=MAX_HOLDERS),
+    ]
+    threshold: int = Field(default=MIN_THRESHOLD, ge=MIN_THRESHOLD, le=MAX_HOLDERS)
+
+    @model_validator(mode="after")
+    def _enough(self) -> OriginalsSettings:  # noqa: N804 - an "after" validator has the model
+        if self.threshold > len(self.seal_to):
+            raise ValueError(
+                f"threshold {self.threshold} is more people than `seal_to` names. Name more, or lower it"
+            )
+        return self
+
+    @property
+    def holders(self) -> tuple[Recipient, ...]:
+        """Who holds a share."""
+        return tuple(Recipient.parse(text) for text in self.seal_to)
+
+
 class RecordingSettings(Settings):
     """`recording:` without its store, which is `Configuration.store`.
 
@@ -135,6 +173,7 @@ class RecordingSettings(Settings):
         seal_to: public keys of auditors (`recgate auditor new`); with any, the gateway cannot read what it has sealed.
         index: what the search index holds; `text`, and with `seal_to` `facts` unless it is set.
         index_values: bind values and result rows are indexed, too; with `text` only.
+        originals: what becomes of the values that masks remove: gone, or sealed to people who open them together.
         backlog: bytes that may wait for the store before nothing more is read.
     """
 
@@ -146,6 +185,7 @@ class RecordingSettings(Settings):
     ] = ()
     index: Literal["text", "facts", "off"] = "text"
     index_values: bool = False
+    originals: Annotated[Literal["discard"] | OriginalsSettings, BeforeValidator(_whose)] = "discard"
     backlog: Size = 1 << 30
 
     @model_validator(mode="before")

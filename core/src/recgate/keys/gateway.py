@@ -43,6 +43,7 @@ __all__ = ["GatewayKeys"]
 
 MASK_KEY: Final = 32
 SUBJECTS_KEY: Final = 32
+PERMIT_KEY: Final = 32
 PUBLIC: Final = 0o644
 ALWAYS: Final = ("localhost", "127.0.0.1", "::1")
 _ANY: Final = ("0.0.0.0", "::")  # noqa: S104 - what is left out of the certificate, not bound to
@@ -162,6 +163,11 @@ class GatewayKeys:
     def masks(self) -> Secret:
         """What the hashes and tokens of masks are keyed with: 32 bytes, made when a mask first needs them."""
         return self._secret("masks", MASK_KEY)
+
+    @cached_property
+    def permits(self) -> Secret:
+        """What permits to unseal originals come from: 32 bytes, made when originals are first kept."""
+        return self._secret("permits", PERMIT_KEY)
 
     @property
     def ca_file(self) -> Path:

@@ -24,12 +24,16 @@ __all__ = ["Selected", "looked_for", "selected"]
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """What a session's masks are made of: those configured, the maskers there are, and what hashes are keyed with."""
+    """What a session's masks are made of: those configured, the maskers there are, and what hashes are keyed with.
+
+    `keeps` says that originals are sealed into the recording.
+    """
 
     masks: Sequence[MaskSettings]
     maskers: Sequence[Masker]
     key: Callable[[], Secret]
     clock: Callable[[], float]
+    keeps: bool = False
 
 
 def selected(
@@ -57,6 +61,7 @@ def selected(
         [_made(of, mask, replacers[mask.name]) for mask in chosen if mask.parts or not mask.columns],
         of.clock,
         [_by_origin(mask, replacers[mask.name]) for mask in chosen if mask.columns],
+        keeps=of.keeps,
     )
 
 

@@ -52,12 +52,23 @@ class Hit:
 class Masking:
     """The masks of one session, in configured order."""
 
-    __slots__ = ("_clock", "_hinting", "_maskers", "_names", "ascii", "columns", "looks", "masks", "nulls")
+    __slots__ = (
+        "_clock", "_hinting", "_maskers", "_names", "ascii", "columns", "keeps", "looks", "masks", "nulls"
+    )  # fmt: skip
 
     def __init__(
-        self, masks: Sequence[Mask], clock: Callable[[], float], columns: Sequence[ColumnMask] = ()
+        self,
+        masks: Sequence[Mask],
+        clock: Callable[[], float],
+        columns: Sequence[ColumnMask] = (),
+        *,
+        keeps: bool = False,
     ) -> None:
-        """`clock` gives seconds, for telling that a masker took too long; `columns` are the masks by origin."""
+        """`clock` gives seconds, for telling that a masker took too long; `columns` are the masks by origin.
+
+        `keeps` says that the values that are removed go into the sealed recording.
+        """
+        self.keeps = keeps
         self.columns = tuple(columns)
         self._clock = clock
         self.masks = frozenset(each.name for each in (*masks, *columns))

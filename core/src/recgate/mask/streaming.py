@@ -20,10 +20,16 @@ _HEAD: Final = 96  # bytes of the beginning of a value that goes on over many pi
 
 @dataclass(frozen=True, slots=True)
 class MaskedSpan:
-    """One value that was masked; `partial` says that its beginning had left before it was known for one."""
+    """One value that was masked; `partial` says that its beginning had left before it was known for one.
+
+    `value` is what of it was taken away here, where originals are kept. A long value goes in pieces, and all but the
+    first are `more` of the same.
+    """
 
     rule: str
     partial: bool
+    value: bytes = b""
+    more: bool = False
 
 
 class Finder(Protocol):
@@ -50,9 +56,11 @@ class Judged(NamedTuple):
 class StreamMasker:
     """One direction of one stream. `feed` and `flush` give what may go out now, masked."""
 
-    __slots__ = ("_context", "_held", "_masking", "_open", "found")
+    __slots__ = ("_context", "_held", "_keeps", "_masking", "_open", "found")
 
-    def __init__(self, masking: Finder) -> None:
+    def __init__(self, masking: Finder, *, keeps: bool = False) -> None:
+        """With `keeps` what is found says what was there, too."""
+        self._keeps = keeps
         self._masking = masking
         self._context = b""  # the end of what went out, unmasked
         self._held = b""
@@ -99,11 +107,18 @@ class StreamMasker:
             if hit.start < cut < hit.end:
                 cut = hit.start if len(data) - hit.start <= MAX_HELD and hit.start >= already else len(data)
         for hit in hits:
-            reaches = hit.end > already and hit.start < cut
-            if reaches and (self._open != hit.rule or hit.start >= already):
-                self.found.append(MaskedSpan(hit.rule, hit.start < already))
+            if hit.end > already and hit.start < cut:
+                self._note(hit, data[max(hit.start, already) : min(hit.end, cut)], hit.start < already)
         self._remember(data, cut, hits)
         return Judged(data, already, cut, hits)
+
+    def _note(self, hit: Hit, value: bytes, begun: bool) -> None:
+        """Tell of a value, once however many pieces it comes in; of each piece where they are kept."""
+        more = begun and self._open == hit.rule
+        if self._keeps:
+            self.found.append(MaskedSpan(hit.rule, begun and not more, value, more))
+        elif not more:
+            self.found.append(MaskedSpan(hit.rule, begun))
 
     def _growing(self, data: bytes, already: int) -> int:
         growing = self._masking.growing(data)

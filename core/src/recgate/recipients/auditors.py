@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from recgate.recipients.erasurekeys import ErasureKeys
+from recgate.recipients.escrow import Escrow, EscrowedKey
 from recgate.recipients.keys import Recipient
 from recgate.recipients.wrapping import Context, WrappedKey, wrapped_key
 
@@ -12,12 +13,18 @@ __all__ = ["Auditors"]
 
 
 class Auditors:
-    """The recipients of the next segments, and the erasure keys of their sessions."""
+    """The recipients of the next segments, and the erasure keys of their sessions.
 
-    def __init__(self, erasure: ErasureKeys, recipients: Sequence[Recipient] = ()) -> None:
+    `escrow` says who opens originals together; None where these are not kept.
+    """
+
+    def __init__(
+        self, erasure: ErasureKeys, recipients: Sequence[Recipient] = (), escrow: Escrow | None = None
+    ) -> None:
         self.recipients = tuple(recipients)
         self._texts = tuple(recipient.text for recipient in recipients)
         self._erasure = erasure
+        self.escrow = escrow
 
     def become(self, recipients: Sequence[str]) -> None:
         """Seal to these public keys from now on. Raises `BadText`, and then nothing has changed."""
@@ -35,3 +42,9 @@ class Auditors:
         if not self.recipients:
             return None
         return wrapped_key(context, self.recipients, self._erasure.of(context.session))
+
+    def originals_key(self, session: bytes, segment: int) -> EscrowedKey | None:
+        """Make a key for the originals of one segment; None where they are not kept. Raises as `content_key` does."""
+        if self.escrow is None:
+            return None
+        return self.escrow.made(session, segment, self._erasure.of(session))

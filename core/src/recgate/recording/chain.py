@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recgate.errors import RecordingDamaged
 from recgate.ids import session_bytes
+from recgate.recipients.escrow import EscrowedKey
 from recgate.recipients.wrapping import WrappedKey
 from recgate.recording.cbor import Fields, as_list, encode, loads
 from recgate.recording.commitments import leaf_hash, salt_key, salter
@@ -42,9 +43,9 @@ SIDE_NAMES = ("client", "upstream", "gateway")
 class Chain:
     """Where a session's recording stands. `seq` is the next frame to seal, `fed` the next one to index.
 
-    `key` seals the next segment; `following`, `content_key` and the first one's `header` are kept with it until that
-    segment is stored, so that a second try, of the same parts (`tried`), gives the same bytes: the identity key may be
-    another one by then. None of the keys is ever written anywhere.
+    `key` seals the next segment; `following`, the content's keys and the first one's `header` are kept with it until
+    that segment is stored, so that a second try, of the same parts (`tried`), gives the same bytes: the identity key
+    may be another one by then. None of the keys is ever written anywhere.
     """
 
     session: str
@@ -60,6 +61,7 @@ class Chain:
     following: Ed25519PrivateKey | None = None
     wall: int = 0
     content_key: WrappedKey | None = None
+    originals_key: EscrowedKey | None = None
     tried: object = None
     header: bytes = b""
     problem: str = ""

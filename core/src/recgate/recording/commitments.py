@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from recgate.recording.frames import SALT_BYTES, RecordedFrame
 
-__all__ = ["EMPTY_ROOT", "leaf_hash", "merkle_root", "salt_key", "salter"]
+__all__ = ["EMPTY_ROOT", "leaf_hash", "merkle_paths", "merkle_root", "root_of_path", "salt_key", "salter"]
 
 EMPTY_ROOT: Final = hashlib.sha256(b"").digest()
 _SHA256_BLOCK: Final = 64
@@ -77,3 +77,36 @@ def merkle_root(leaves: Sequence[bytes]) -> bytes:
             above.append(level[-1])
         level = above
     return level[0]
+
+
+def merkle_paths(leaves: Sequence[bytes], indexes: Iterable[int]) -> dict[int, list[bytes]]:
+    """Give the audit path (RFC 6962 §2.1.1) of each leaf asked for: the hashes beside its way up, the lowest first."""
+    paths: dict[int, list[bytes]] = {index: [] for index in indexes}
+    level, depth = list(leaves), 0
+    while len(level) > 1:
+        for index, path in paths.items():
+            beside = (index >> depth) ^ 1
+            if beside < len(level):
+                path.append(level[beside])
+        pairs = zip(level[::2], level[1::2], strict=False)
+        above = [hashlib.sha256(b"\x01" + left + right).digest() for left, right in pairs]
+        if len(level) % 2:
+            above.append(level[-1])
+        level, depth = above, depth + 1
+    return paths
+
+
+def root_of_path(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
+    """Compute the root of a tree of `size` leaves from one of them and its path; None if the path is no path in it."""
+    if not 0 <= index < size:
+        return None
+    node, rest = leaf, iter(path)
+    while size > 1:
+        if index ^ 1 < size:
+            beside = next(rest, None)
+            if beside is None:
+                return None
+            left, right = (beside, node) if index & 1 else (node, beside)
+            node = hashlib.sha256(b"\x01" + left + right).digest()
+        index, size = index >> 1, (size + 1) >> 1
+    return None if next(rest, None) is not None else node

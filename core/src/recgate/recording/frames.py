@@ -44,7 +44,8 @@ class RecordedFrame:
     """One frame as recorded (`recording.md`, CDDL `frame`).
 
     `seq` is consecutive in the recording, `t` µs since the session opened, `side` 0 client, 1 upstream,
-    2 gateway; `data` is wire bytes as forwarded, or CBOR for the gateway's own kinds.
+    2 gateway; `data` is wire bytes as forwarded, or CBOR for the gateway's own kinds. `kept` are the originals of
+    a mask frame that was read from a journal, until it is sealed.
     """
 
     seq: int
@@ -54,6 +55,7 @@ class RecordedFrame:
     kind: str
     data: bytes
     salt: bytes = b""
+    kept: tuple[bytes, ...] = ()
 
 
 def encode_uint(value: int, major: int = 0) -> bytes:

@@ -30,6 +30,7 @@ from recgate.ids import session_bytes
 from recgate.recording.cbor import Fields, encode, loads
 from recgate.recording.frames import RecordedFrame, decode_record
 from recgate.recording.limits import CLOSING_BYTES, MAX_OPENED, MAX_RECORD, MAX_STATE
+from recgate.recording.originals import withdrawn
 
 __all__ = [
     "CLOSING_OFFSET",
@@ -220,7 +221,7 @@ def read_part(directory: Path, number: int, keys: JournalKeys, size: int | None 
     for end, payload in _records(data, number, keys):
         payloads.append(payload)
         whole = end
-    return PartContent(decode_record(b"".join(payloads)), whole, len(data) - whole)
+    return PartContent(withdrawn(decode_record(b"".join(payloads))), whole, len(data) - whole)
 
 
 def _records(data: bytes, part: int, keys: JournalKeys) -> Iterator[tuple[int, bytes]]:
@@ -250,7 +251,7 @@ def read_closing(directory: Path, keys: JournalKeys) -> RecordedFrame | None:
         file.seek(CLOSING_OFFSET)
         data = file.read(CLOSING_BYTES)
     for _, payload in _records(data, CLOSING_PART, keys):
-        return decode_record(payload)[0]
+        return withdrawn(decode_record(payload))[0]
     return None
 
 

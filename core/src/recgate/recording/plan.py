@@ -18,6 +18,7 @@ from recgate.recording.leaves import LedgerPlan
 
 if TYPE_CHECKING:
     from recgate.config import Configuration
+    from recgate.config.sections import OriginalsSettings
     from recgate.keys import GatewayKeys
     from recgate.plugins import Registry
 
@@ -31,7 +32,8 @@ CONFIGURED: Final = "recgate.recording.backend:configured"
 class RecordingPlan:
     """`root` is the journal's directory, `quota` the bytes that may wait there for the store.
 
-    `recipients` are public keys (`rgpub1…`) of those who will be able to read.
+    `recipients` are public keys (`rgpub1…`) of those who will be able to read. `originals` says who opens what masks
+    remove, where that is kept; what permits come from is `permits`, then.
     `wrapping` is the journal keys in a row, the one that wraps first.
     `backend` names the function (`module:function`) that gives the worker its `Backend` from `argument`.
     """
@@ -46,10 +48,14 @@ class RecordingPlan:
     quota: int
     recipients: tuple[str, ...] = ()
     ledger: LedgerPlan | None = None
+    originals: OriginalsSettings | None = None
+    permits: Secret | None = None
 
     @classmethod
     def of(cls, config: Configuration, registry: Registry, keys: GatewayKeys) -> RecordingPlan:
         """Take the plan from a configuration. The worker gets that very configuration, not the file it came from."""
+        originals = config.recording.originals
+        kept = originals if originals != "discard" else None
         in_process = {
             name: plugin.module.__name__
             for name, plugin in registry.loaded.items()
@@ -66,6 +72,8 @@ class RecordingPlan:
             quota=config.recording.backlog,
             recipients=config.recording.seal_to,
             ledger=ledger_plan(config, keys),
+            originals=kept,
+            permits=keys.permits if kept is not None else None,
         )
 
     def kept(self) -> bool:
@@ -100,12 +108,20 @@ class RecordingPlan:
 
     def first_message(self) -> dict[str, object]:
         """Give what the worker is told first."""
+        originals = None
+        if self.originals is not None and self.permits is not None:
+            originals = {
+                "holders": list(self.originals.seal_to),
+                "threshold": self.originals.threshold,
+                "permits": self.permits.reveal(),
+            }
         return {
             "root": str(self.root),
             "gateway": self.gateway,
             **self.keys_message(),
             "backend": self.backend,
             "argument": self.argument,
+            "originals": originals,
             "erasure": str(self.root.parent / ERASURE_FILE),
             "ledger": asdict(self.ledger) if self.ledger is not None else None,
         }

@@ -172,6 +172,7 @@ def _recover(sealer: Sealer, session: str, keys: JournalKeys, stored: _Stored, r
         return _nothing(directory, rest)
     chain = _chain(sealer, session, keys, stored, state, piece[0] if piece else None)
     while piece is not None:
+        sealer.number(piece)
         following = next(pieces, None)
         if following is None:
             break
@@ -241,6 +242,7 @@ def _seal(
         end=end,
         recovered=recovered,
         content_key=content_key,
+        originals_key=sealer.originals_key(chain, frames),
     )
     sealer.index(chain, frames, totals)
     sealer.store.put(chain.session, segment_name(chain.segment), data)

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from recgate.errors import RecordingDamaged, RecordingFailed
 from recgate.providers import RecordingStore
 from recgate.recipients.auditors import Auditors
+from recgate.recipients.escrow import EscrowedKey
 from recgate.recipients.wrapping import Context, WrappedKey
 from recgate.recording.chain import (
     CLOSED_KIND,
@@ -40,6 +41,7 @@ from recgate.recording.journalfiles import (
     write_state,
 )
 from recgate.recording.leaves import Leaves
+from recgate.recording.originals import numbered
 from recgate.recording.seal import End, sign_header
 from recgate.recording.segment import build_segment, digest, segment_name
 
@@ -132,6 +134,7 @@ class Sealer:
         if chain.tried != work:
             # A reload between two tries changes nothing: the store may have taken the first one half-way.
             chain.tried, chain.content_key, chain.header = work, self.content_key(chain), b""
+            chain.originals_key = self.originals_key(chain, frames)
         data, header, sealed = self._build(chain, frames, end)
         self.index(chain, frames, totals)
         if header:
@@ -148,7 +151,7 @@ class Sealer:
             return result
         # From here on the old key exists nowhere.
         chain.key, chain.following, chain.wall = chain.following, None, 0
-        chain.content_key = chain.tried = None
+        chain.content_key = chain.originals_key = chain.tried = None
         chain.segment, chain.prev, chain.seq, chain.totals = (
             chain.segment + 1,
             sealed,
@@ -202,6 +205,7 @@ class Sealer:
             raise RecordingDamaged(f"{first} does not go on with frame {chain.seq}")
         if work.final and frames[-1].kind != CLOSED_KIND:
             raise RecordingDamaged(f"what begins with {first} does not end with the session's end")
+        self.number(frames)
         return salted(frames, chain.keys, chain.segment)
 
     def _build(
@@ -228,6 +232,7 @@ class Sealer:
             following=following,
             end=end,
             content_key=chain.content_key,
+            originals_key=chain.originals_key,
         )
         return data, header, sealed
 
@@ -239,6 +244,17 @@ class Sealer:
             return None
         place = chain.place
         return self.auditors.content_key(Context(place.session, place.segment))
+
+    def number(self, frames: Sequence[RecordedFrame]) -> None:
+        """Have mask frames name their originals; without anybody to seal these to, they end here."""
+        numbered(frames, keep=self.auditors is not None and self.auditors.escrow is not None)
+
+    def originals_key(self, chain: Chain, frames: Sequence[RecordedFrame]) -> EscrowedKey | None:
+        """Make a key for the originals of the next segment, or None if it has none."""
+        if self.auditors is None or not any(frame.kept for frame in frames):
+            return None
+        place = chain.place
+        return self.auditors.originals_key(place.session, place.segment)
 
     def header(self, chain: Chain, first: RecordedFrame, key: bytes, content_key: WrappedKey | None) -> bytes:
         """Make the header item; signed by the identity key, and the same bytes every time."""

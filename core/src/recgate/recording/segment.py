@@ -2,6 +2,7 @@
 
     open  = [1, segment, prev, wraps, original-wraps]
     block = [2, n, content]              ; zstd over frames; ciphertext over that if there are wraps
+          / [4, n, content]              ; the same over originals, behind all others
     seal  = [3, COSE_Sign1]
 
 Building is deterministic: the same frames, keys and clock give the same bytes, so that a segment whose storing
@@ -18,8 +19,9 @@ from typing import Final
 import zstandard
 
 from recgate.errors import RecordingDamaged
+from recgate.recipients.escrow import Escrowed, EscrowedKey, read_escrowed
 from recgate.recipients.keyring import NOBODY, Keyring
-from recgate.recipients.wrapping import Context, Wrap, WrappedKey, read_wraps
+from recgate.recipients.wrapping import ContentCipher, Context, Wrap, WrappedKey, read_wraps
 from recgate.recording.cbor import as_list, decode_strict, encode
 from recgate.recording.commitments import leaf_hash, merkle_root
 from recgate.recording.cose import Signed, SigningKey
@@ -32,12 +34,16 @@ from recgate.recording.frames import (
     skip_head,
 )
 from recgate.recording.limits import BLOCK_BYTES, MAX_BLOCK, MAX_ITEM, MAX_SEGMENT
+from recgate.recording.originals import MAX_ORIGINALS, encoded_originals, originals_of, read_originals
 from recgate.recording.seal import End, Recovered, Seal, read_seal, sign_seal
 
 __all__ = ["Place", "Segment", "build_segment", "count_sides", "digest", "read_segment", "segment_name"]
 
 _LEVEL: Final = 1  # -3 gains nothing on rows and terminals, and costs half the speed
 _MAX_WINDOW: Final = 1 << 27
+# A block begins as an array of three with its kind in front.
+_SEEN: Final = b"\x83\x02"
+_ORIGINALS: Final = b"\x83\x04"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,9 @@ class Segment:
     stored: bytes
     seal_digest: bytes
     wraps: tuple[Wrap, ...] = ()
+    sealed: bytes = b""  # the seal as it is stored
+    escrowed: Escrowed | None = None
+    original_blocks: tuple[memoryview, ...] = ()
 
     def frames(self, keyring: Keyring = NOBODY) -> Iterator[RecordedFrame]:
         """Give the frames, one block in memory at a time.
@@ -82,6 +91,17 @@ class Segment:
                 yield from decode_block(content)
             except RecordingDamaged as error:
                 raise RecordingDamaged(f"block {number}: {error}") from None
+
+    def originals(self, cipher: ContentCipher) -> Iterator[bytes]:
+        """Give the originals in their order. Raises `RecordingDamaged`: they are not what was sealed with that key."""
+        room = MAX_ORIGINALS + MAX_BLOCK
+        for number, block in enumerate(self.original_blocks):
+            try:
+                content = _decompress(cipher.decrypt(number, block), room)
+                room -= len(content)
+                yield from read_originals(content)
+            except RecordingDamaged as error:
+                raise RecordingDamaged(f"originals, block {number}: {error}") from None
 
 
 def segment_name(number: int) -> str:
@@ -113,26 +133,32 @@ def build_segment(
     end: End | None = None,
     recovered: Recovered | None = None,
     content_key: WrappedKey | None = None,
+    originals_key: EscrowedKey | None = None,
 ) -> tuple[bytes, bytes]:
     """Seal frames that have their salts. Gives the segment's bytes and the digest of its seal.
 
     `following` is the next segment's public key. `key` signs: the segment's own, or the identity key if recovered.
-    `content_key` encrypts, and must never have encrypted other frames; without one they are in clear.
+    `content_key` encrypts, and must never have encrypted other frames; without one they are in clear. So does
+    `originals_key` with the originals that mask frames have kept; without one there must be none.
     """
     cipher, wraps = content_key if content_key is not None else (None, ())
-    opening: list[object] = [1, place.segment, place.prev, [wrap.to_cbor() for wrap in wraps], []]
+    escrowed = originals_key[1].to_cbor() if originals_key is not None else []
+    opening: list[object] = [1, place.segment, place.prev, [wrap.to_cbor() for wrap in wraps], escrowed]
     items = [encode(opening)]
-    stored = hashlib.sha256(items[0])
     leaves: list[bytes] = []
     compressor = zstandard.ZstdCompressor(level=_LEVEL)
     for number, block in enumerate(_blocks(frames, leaves)):
         content = compressor.compress(block)
         if cipher is not None:
             content = cipher.encrypt(number, content)
-        head = b"\x83\x02" + encode_uint(number) + encode_uint(len(content), 0x40)
-        stored.update(head)
-        stored.update(content)
-        items += (head, content)
+        items += _head(_SEEN, number, content), content
+    if originals_key is not None:
+        for number, block in enumerate(encoded_originals(originals_of(frames))):
+            content = originals_key[0].encrypt(number, compressor.compress(block))
+            items += _head(_ORIGINALS, number, content), content
+    stored = hashlib.sha256()
+    for item in items:
+        stored.update(item)
     seal = Seal(
         session=place.session,
         segment=place.segment,
@@ -150,6 +176,10 @@ def build_segment(
     )
     items.append(sign_seal(seal, key))
     return b"".join(items), digest(items[-1])
+
+
+def _head(kind: bytes, number: int, content: bytes) -> bytes:
+    return kind + encode_uint(number) + encode_uint(len(content), 0x40)
 
 
 def _blocks(frames: Sequence[RecordedFrame], leaves: list[bytes]) -> Iterator[bytes]:
@@ -184,20 +214,13 @@ def read_segment(data: bytes) -> Segment:
     if opening[0] != 1 or type(opening[1]) is not int or type(opening[2]) is not bytes:
         raise RecordingDamaged("a segment does not begin with its opening")
     wraps = read_wraps(opening[3], "the wraps of the opening")
-    if opening[4] != []:
-        raise RecordingDamaged("the segment holds sealed originals, which this version cannot read")
-    blocks: list[memoryview] = []
-    while data[offset : offset + 2] == b"\x83\x02":
-        number, start = skip_head(data, offset + 2)
-        length, begin = skip_head(data, start)
-        end = begin + length
-        head = b"\x83\x02" + encode_uint(number) + encode_uint(length, 0x40)
-        if data[offset:begin] != head or number != len(blocks) or end > len(data):
-            raise RecordingDamaged(f"block {len(blocks)} is malformed at byte {offset}")
-        blocks.append(view[begin:end])
-        offset = end
+    escrowed = read_escrowed(opening[4], "the original wraps of the opening")
+    blocks, offset = _read_blocks(data, offset, _SEEN)
     if not blocks:
         raise RecordingDamaged(f"there is no block at byte {offset}")
+    originals, offset = _read_blocks(data, offset, _ORIGINALS)
+    if bool(originals) is (escrowed is None):
+        raise RecordingDamaged("a segment has originals if and only if it says whom they are sealed to")
     end = _end_of_small(data, offset)
     if end != len(data):
         raise RecordingDamaged(f"{len(data) - end} bytes follow the seal at byte {end}")
@@ -205,7 +228,34 @@ def read_segment(data: bytes) -> Segment:
     place = Place(seal.session, opening[1], opening[2])
     if (seal.segment, seal.prev) != (place.segment, place.prev):
         raise RecordingDamaged("the opening and the seal name different places")
-    return Segment(place, tuple(blocks), seal, signed, digest(view[:offset]), digest(view[offset:end]), wraps)
+    return Segment(
+        place,
+        tuple(blocks),
+        seal,
+        signed,
+        digest(view[:offset]),
+        digest(view[offset:end]),
+        wraps,
+        data[offset:end],
+        escrowed,
+        tuple(originals),
+    )
+
+
+def _read_blocks(data: bytes, offset: int, kind: bytes) -> tuple[list[memoryview], int]:
+    """Give the contents of the blocks of one kind that begin at `offset`, and where they end."""
+    blocks: list[memoryview] = []
+    view = memoryview(data)
+    while data[offset : offset + 2] == kind:
+        number, start = skip_head(data, offset + 2)
+        length, begin = skip_head(data, start)
+        end = begin + length
+        head = kind + encode_uint(number) + encode_uint(length, 0x40)
+        if data[offset:begin] != head or number != len(blocks) or end > len(data):
+            raise RecordingDamaged(f"block {len(blocks)} is malformed at byte {offset}")
+        blocks.append(view[begin:end])
+        offset = end
+    return blocks, offset
 
 
 def _end_of_small(data: bytes, offset: int) -> int:

@@ -20,11 +20,11 @@ from recgate.recording.contents import ContentsCheck
 from recgate.recording.directory import HEADER_NAME, is_session
 from recgate.recording.reader import Archive, Readable
 from recgate.recording.report import Answer, Problem, Report, Status
-from recgate.recording.seal import End, Header, read_header
-from recgate.recording.segment import Segment, digest, read_segment, segment_name
+from recgate.recording.seal import End, Header, Seal, read_header, read_seal
+from recgate.recording.segment import Place, Segment, digest, read_segment, segment_name
 from recgate.recording.trust import Trust, fingerprint, moment
 
-__all__ = ["Answer", "Problem", "Report", "Status", "verify_all", "verify_session"]
+__all__ = ["Answer", "Problem", "Report", "Status", "verify_all", "verify_chain", "verify_session"]
 
 MAX_STRANGERS: Final = 20  # objects that do not belong, listed by name
 # ns. A session may begin while its gateway changes keys, and clocks are set meanwhile.
@@ -78,6 +78,46 @@ def verify_session(
     check.run(names)
     check.conclude(pending=pending)
     return report
+
+
+def verify_chain(
+    session: str, header: bytes, seals: Sequence[bytes], trust: Trust
+) -> tuple[Report, Header | None, list[Seal]]:
+    """Verify the header and the first seals of a recording without what they seal. Gives what could be read of them.
+
+    That the recording goes on, or has an end, is not looked at.
+    """
+    report = Report(session)
+    check = _Check(report, _Alone(header), trust, None)
+    check.run([HEADER_NAME])
+    taken: list[Seal] = []
+    for number, item in enumerate(seals, start=1):
+        name = segment_name(number)
+        try:
+            seal, signed = read_seal(item)
+        except RecordingDamaged as error:
+            check.altered(name, str(error))
+            break
+        place = Place(seal.session, seal.segment, seal.prev)
+        check.sealed(Segment(place, (), seal, signed, seal.stored, digest(item)), name, number)
+        taken.append(seal)
+    return report, check.header, taken
+
+
+@dataclass(frozen=True, slots=True)
+class _Alone:
+    """A recording of which there is the header alone."""
+
+    header: bytes
+
+    def get(self, session: str, name: str) -> bytes:
+        return self.header
+
+    def objects(self, session: str) -> Sequence[str]:
+        return [HEADER_NAME]
+
+    def sessions(self) -> Sequence[str]:
+        return []
 
 
 @dataclass(slots=True)
@@ -197,6 +237,16 @@ class _Check:
             self.altered(where, "its content is not what was sealed")
         if self.contents is not None:
             self.contents.segment(segment, where, self.header, sound=sound)
+        self._go_on(name, segment)
+
+    def sealed(self, segment: Segment, name: str, number: int) -> None:
+        """Check a seal of which the content is not here."""
+        self.report.segments += 1
+        if self.end is not None:
+            self.altered(name, f"follows {self.ended_at}, which ended the recording")
+        where = self._where(name, segment)
+        self._place(segment, where, number)
+        self._signature(segment, where)
         self._go_on(name, segment)
 
     def _where(self, name: str, segment: Segment | None) -> str:

@@ -28,6 +28,7 @@ from recgate.keys.keeping import KeyKeeper, load_signing
 from recgate.privatememory import keep_memory_private
 from recgate.recipients.auditors import Auditors
 from recgate.recipients.erasurekeys import ErasureKeys
+from recgate.recipients.escrow import Escrow
 from recgate.recording.indexer import Backend
 from recgate.recording.leaves import Leaves, LedgerPlan
 from recgate.recording.messages import Message, pack_message, read_message
@@ -101,7 +102,8 @@ class _Serving:
             backend = build(cast("bytes", first["argument"]))
             self._gateway, self._keeper = cast("str", first["gateway"]), backend.keeper
             signer = self._signer(first)
-            auditors = Auditors(ErasureKeys(Path(cast("str", first["erasure"]))))
+            erasure = ErasureKeys(Path(cast("str", first["erasure"])))
+            auditors = Auditors(erasure, escrow=Escrow.told(first.get("originals")))
             sealer = Sealer(root, signer, backend.store, backend.indexer, self._note, auditors)
             if (ledger := cast("dict[str, Any] | None", first.get("ledger"))) is not None:
                 sealer.leaves = Leaves(LedgerPlan(**ledger), root)

@@ -42,7 +42,8 @@ class Frame:
     `side` is who speaks. CLIENT frames go upstream and UPSTREAM frames go to the client; what the gateway
     itself says has side GATEWAY, and then `to` names the receiver. `kind` is the protocol's own word.
     `data` may hold many messages, and a part of one where nothing needs to look inside. `last` is the relay's word
-    that until the next read it has nothing more to give of that side: whoever heeds it need not ask.
+    that until the next read it has nothing more to give of that side: whoever heeds it need not ask. `kept` are values
+    that masks removed, beside a `mask` frame that tells of them: they are for the sealed recording, and nobody else's.
     """
 
     side: Side
@@ -52,6 +53,7 @@ class Frame:
     request: Request | None = None
     to: Side | None = None
     last: bool = field(default=False, compare=False, repr=False)
+    kept: tuple[bytes, ...] = field(default=(), repr=False)
 
     @property
     def receiver(self) -> Side:

@@ -9,7 +9,8 @@ import struct
 
 from recgate.mask.masking import Masking
 from recgate_postgres.binarycopy import rewritten
-from recgate_postgres.maskvalues import Found, masked_value
+from recgate_postgres.maskfound import Found
+from recgate_postgres.maskvalues import masked_value
 from recgate_postgres.rows import Column
 
 __all__ = ["BinaryCopy"]

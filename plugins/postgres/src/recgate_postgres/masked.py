@@ -21,8 +21,8 @@ from recgate_postgres.backend import KIND, MAX_SIGNED, Backend
 from recgate_postgres.cutting import ROWS
 from recgate_postgres.encodings import ascii_safe
 from recgate_postgres.fronting import Front
+from recgate_postgres.maskfound import Found
 from recgate_postgres.maskmessages import Messages
-from recgate_postgres.maskvalues import Found
 from recgate_postgres.messages import HEADER, error_response, message
 from recgate_postgres.origin.outcomes import Plan
 from recgate_postgres.refusals import error_text
@@ -171,7 +171,7 @@ class MaskedBackend(Front[Backend]):
 
     def _masked(self, data: bytes, cut: _Cut) -> None:
         """Give out a read of whole messages, masked; stop at what no masker vouches for."""
-        found: Found = Found()
+        found = Found(keeps=self.masking.keeps)
         parts: list[bytes] = []
         kept = 0  # offset up to which `parts` say what goes on
         try:
@@ -268,8 +268,9 @@ class MaskedBackend(Front[Backend]):
         if data:
             self._out.append(Frame(UPSTREAM, KIND, data))
         for (rule, place), count in found.items():
-            body = cbor2.dumps({"rule": rule, "place": place, "count": count})
-            self._out.append(Frame(GATEWAY, MASK, body))
+            kept = found.kept(rule, place)
+            body = cbor2.dumps({"rule": rule, "place": place, "count": count, **kept.facts()})
+            self._out.append(Frame(GATEWAY, MASK, body, kept=tuple(kept.values)))
         found.clear()
 
     def _withhold(self, reason: str) -> None:

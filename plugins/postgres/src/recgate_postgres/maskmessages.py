@@ -9,7 +9,8 @@ from typing import Final
 from recgate.errors import RemoteProtocolError
 from recgate.mask.masking import MaskFailed, Masking
 from recgate_postgres.maskcopy import BinaryCopy
-from recgate_postgres.maskvalues import Found, decodes, masked_copy, masked_text, masked_value
+from recgate_postgres.maskfound import Found
+from recgate_postgres.maskvalues import decodes, masked_copy, masked_text, masked_value
 from recgate_postgres.messages import message
 from recgate_postgres.origin.copies import CopyMask
 from recgate_postgres.origin.outcomes import Outcome, Plan
@@ -218,7 +219,7 @@ class Messages:
                 described = column if columns is not None else None
                 value = body[position + 4 : stop]
                 new = (derived if hides.derived else masked_wholly)(hides.replacer, value, described)
-                found[hides.rule, column.name] += 1
+                found.note(hides.rule, column.name, value)
                 changed = True
                 parts.append(b"\xff\xff\xff\xff" if new is None else len(new).to_bytes(4) + new)
                 position = stop

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import re
 import struct
-from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
 from recgate.mask.masking import Hit, MaskFailed, Masking
+from recgate_postgres.maskfound import Found
 from recgate_postgres.rows import Column
 from recgate_postgres.scalars import SCALARS
 
 __all__ = ["Found", "decodes", "masked_copy", "masked_text", "masked_value"]
-
-Found = Counter[tuple[str, str]]  # (rule, place) to how many
 
 MAX_DEPTH: Final = 8  # arrays in records in arrays
 
@@ -97,7 +95,7 @@ def _as_text(masking: Masking, value: bytes, column: Column, found: Found) -> by
     if not hits:
         return value
     if any(hit.nulls for hit in hits):
-        return _nothing(hits, column, found)
+        return _nothing(value, hits, column, found)
     if oid in _NUMBERS:
         return _number(value, hits, column, found)
     if oid in _JSONS:
@@ -106,7 +104,7 @@ def _as_text(masking: Masking, value: bytes, column: Column, found: Found) -> by
         return _replaced(value, hits, column.name, found, lambda hit, piece: hit.replacer.text(piece))
     if oid in _NUMBER_ARRAYS or oid == _RECORD or oid >= _OWN_TYPES:
         return _replaced(value, hits, column.name, found, _padded)
-    return _nothing(hits, column, found)
+    return _nothing(value, hits, column, found)
 
 
 def _float(masking: Masking, value: bytes, column: Column, found: Found) -> bytes | None:
@@ -116,15 +114,16 @@ def _float(masking: Masking, value: bytes, column: Column, found: Found) -> byte
     if not hits:
         return value
     return (
-        _nothing(hits, column, found)
+        _nothing(shown, hits, column, found)
         if any(hit.nulls for hit in hits)
         else _number(shown, hits, column, found)
     )
 
 
-def _nothing(hits: list[Hit], column: Column, found: Found) -> None:
-    for hit in hits:
-        found[hit.rule, column.name] += 1
+def _nothing(value: bytes, hits: list[Hit], column: Column, found: Found) -> None:
+    """Count hits in a value all of which goes: the first stands for the whole of it."""
+    for n, hit in enumerate(hits):
+        found.note(hit.rule, column.name, value if not n else value[hit.start : hit.end])
 
 
 def _replaced(
@@ -133,9 +132,10 @@ def _replaced(
     parts: list[bytes] = []
     position = 0
     for hit in hits:
-        parts += value[position : hit.start], by(hit, value[hit.start : hit.end])
+        piece = value[hit.start : hit.end]
+        parts += value[position : hit.start], by(hit, piece)
         position = hit.end
-        found[hit.rule, place] += 1
+        found.note(hit.rule, place, piece)
     parts.append(value[position:])
     return b"".join(parts)
 
@@ -150,8 +150,7 @@ def _padded(hit: Hit, piece: bytes) -> bytes:
 def _number(value: bytes, hits: list[Hit], column: Column, found: Found) -> bytes:
     """Give a whole number for one that was found; what was around it in the value would tell more."""
     strictest = min(hits, key=lambda hit: hit.replacer.rank)
-    for hit in hits:
-        found[hit.rule, column.name] += 1
+    _nothing(value, hits, column, found)
     return strictest.replacer.number(value[strictest.start : strictest.end], _NUMBERS[column.oid])
 
 
@@ -206,7 +205,7 @@ def _as_binary(masking: Masking, value: bytes, column: Column, found: Found, dep
         if not hits:
             return value
         if any(hit.nulls for hit in hits):
-            return _nothing(hits, column, found)
+            return _nothing(value, hits, column, found)
         if oid in _JSONS:
             return _json(value, hits, column, found)
         return _replaced(value, hits, column.name, found, lambda hit, piece: hit.replacer.text(piece))
@@ -227,7 +226,7 @@ def _scalar(masking: Masking, value: bytes, shown: bytes, column: Column, found:
     if not hits:
         return value
     if column.oid not in _NUMBERS or any(hit.nulls for hit in hits):
-        return _nothing(hits, column, found)
+        return _nothing(shown, hits, column, found)
     number = int(_number(shown, hits, column, found))
     if column.oid == _NUMERIC:
         return _numeric(number)

@@ -7,7 +7,7 @@ line on stderr and exit status 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from recgate.decisions import Decision
@@ -45,8 +45,8 @@ class Crossing(Traffic, Protocol):
         """Record something that no frame shows."""
         ...
 
-    def tell(self, kind: str, body: Mapping[str, object]) -> None:
-        """Record one of the gateway's own frames."""
+    def tell(self, kind: str, body: Mapping[str, object], kept: Sequence[bytes] = ()) -> None:
+        """Record one of the gateway's own frames, with what a mask removed if that is what it tells of."""
         ...
 
     def pasted(self, found: Pasted) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from recgate.mask import Masking
+from recgate.mask.keeping import Kept
 from recgate.mask.masking import MaskFailed
 from recgate.mask.streaming import MaskedSpan
 from recgate.sansio.frames import CLIENT, UPSTREAM, Frame
@@ -33,7 +34,11 @@ class MaskGate:
 
     def __init__(self, bridge: Bridge, masking: Masking) -> None:
         self._bridge = bridge
-        self._maskers = (OutputMasker(masking), OutputMasker(masking))
+        self._keeps = masking.keeps
+        self._maskers = (
+            OutputMasker(masking, keeps=masking.keeps),
+            OutputMasker(masking, keeps=masking.keeps),
+        )
         self._since = [0.0, 0.0]  # when what is held began to wait
         self._keyed = float("-inf")
         self._waiting = False
@@ -119,9 +124,16 @@ class MaskGate:
         """Say behind the frame what was masked in it, then let it go."""
         crossing = self._bridge.crossing
         place = "stderr" if ext else "terminal" if self._bridge.pty else "stdout"
-        for span, count in Counter(found).items():
-            body: dict[str, object] = {"rule": span.rule, "place": place, "count": count}
-            crossing.tell("mask", {**body, "partial": True} if span.partial else body)
+        counted = Counter((span.rule, span.partial, span.more) for span in found)
+        for (rule, partial_, more), count in counted.items():
+            body: dict[str, object] = {"rule": rule, "place": place, "count": 0 if more else count}
+            if partial_:
+                body["partial"] = True
+            kept = Kept()
+            for span in found if self._keeps else ():
+                if (span.rule, span.partial, span.more) == (rule, partial_, more):
+                    kept.add(span.value)
+            crossing.tell("mask", {**body, **kept.facts()}, kept.values)
         if not crossing.stopped:
             self._bridge.ends[CLIENT].put(frame)
 

@@ -6,6 +6,7 @@ them. Pure and without a clock: whoever drives it flushes when something has wai
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from recgate.mask import Finder, Hit, Judged, MaskedSpan, StreamMasker
@@ -19,11 +20,13 @@ MAX_RAW: Final = 4096  # bytes held with all the sequences in them; more go out 
 class OutputMasker:
     """One stream of output. `feed` and `flush` give what may go out now; both raise `MaskFailed`."""
 
-    __slots__ = ("_finder", "_raw", "_stream", "_strings")
+    __slots__ = ("_finder", "_keeps", "_raw", "_stream", "_strings")
 
-    def __init__(self, finder: Finder) -> None:
+    def __init__(self, finder: Finder, *, keeps: bool = False) -> None:
+        """With `keeps` what is found says what was there, too."""
         self._finder = finder
-        self._stream = StreamMasker(Across(finder))
+        self._keeps = keeps
+        self._stream = StreamMasker(Across(finder), keeps=keeps)
         self._raw = b""
         self._strings: list[MaskedSpan] = []
 
@@ -35,6 +38,9 @@ class OutputMasker:
     def take_found(self) -> list[MaskedSpan]:
         """Give what was masked since the last call."""
         found, self._strings = [*self._stream.take_found(), *self._strings], []
+        if self._keeps:
+            # Where the cursor jumped is no part of what was shown.
+            found = [replace(span, value=span.value.replace(JUMP, b"")) for span in found]
         return found
 
     def feed(self, data: bytes) -> bytes:
@@ -65,7 +71,8 @@ class OutputMasker:
         for hit in self._finder.find(said):
             parts += said[position : hit.start], hit.replacer.text(said[hit.start : hit.end])
             position = hit.end
-            self._strings.append(MaskedSpan(hit.rule, partial=False))
+            kept = said[hit.start : hit.end] if self._keeps else b""
+            self._strings.append(MaskedSpan(hit.rule, partial=False, value=kept))
         return b"".join((begin, *parts, said[position:], end))
 
 

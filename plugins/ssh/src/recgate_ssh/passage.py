@@ -7,7 +7,7 @@ is told why.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 import trio
@@ -244,10 +244,10 @@ class Passage:
         except RecordingFailed as exc:
             self.recording_failed(exc)
 
-    def tell(self, kind: str, body: Mapping[str, object]) -> None:
-        """Record one of the gateway's own frames."""
+    def tell(self, kind: str, body: Mapping[str, object], kept: Sequence[bytes] = ()) -> None:
+        """Record one of the gateway's own frames, with what a mask removed if that is what it tells of."""
         try:
-            self.session.record(kind, body)
+            self.session.record(kind, body, kept)
         except RecordingFailed as exc:
             self.recording_failed(exc)
 

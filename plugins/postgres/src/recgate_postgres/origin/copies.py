@@ -18,7 +18,7 @@ from recgate_postgres.encodings import ascii_safe
 from recgate_postgres.grammar import Json
 
 if TYPE_CHECKING:
-    from recgate_postgres.maskvalues import Found
+    from recgate_postgres.maskfound import Found
     from recgate_postgres.origin.outcomes import Hidden, Outcome
 
 __all__ = ["CopyFormat", "CopyMask", "copy_format"]
@@ -120,11 +120,10 @@ class CopyMask:
         form = self._format
         if field == form.null:
             return field
-        found[hidden.rule, "copy"] += 1
         csv = form.kind == "csv"
-        new = None
-        if not hidden.derived:
-            new = _instead(hidden.replacer, _unquoted(field, form) if csv else _unescaped(field))
+        value = _unquoted(field, form) if csv else _unescaped(field)
+        found.note(hidden.rule, "copy", value)
+        new = None if hidden.derived else _instead(hidden.replacer, value)
         if new is None:
             return form.null
         return _quoted(new, form) if csv else _escaped(new, form.delimiter)
@@ -134,7 +133,7 @@ class CopyMask:
             if hidden is None:
                 return value
             # Of which type it is nobody says, and any bytes but NULL may be wrong for it.
-            found[hidden.rule, "copy"] += 1
+            found.note(hidden.rule, "copy", value)
             return None
 
         return rewritten(data, self._outcome.of, instead)
