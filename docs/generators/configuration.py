@@ -112,7 +112,8 @@ plugin, for your editor. SIGHUP reads the file again; a bad one keeps the old on
 
 Durations carry a unit (`20s`, `10m`, `8h`, `400d`), sizes may (`64KiB`, `10GB`). A relative path is meant
 from the file that it stands in. Sections named `section: word` stand behind that word: `identity: [{local:
-{…}}]`, `recording: {store: {file: {…}}}`. A target's and a listener's own keys depend on its protocol.
+{…}}]`, `recording: {store: {file: {…}}}`, `gateway: {keys:
+{pkcs11: {…}}}`. A target's and a listener's own keys depend on its protocol.
 """
     return page("Configuration", introduction, *parts)
 

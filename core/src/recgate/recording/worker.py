@@ -128,6 +128,9 @@ class _Serving:
             if request["do"] == "keys":
                 sealer.signer = self._signer(request)
                 return {"done": {}}
+            if request["do"] == "prove":
+                sealer.signer.identity.sign(b"recgate: can this key be had?")
+                return {"done": {}}
             return {"done": _serve(sealer, request)}
         except KeyLost as error:
             return {"failed": str(error), "retry": False, "lost": True}
@@ -159,9 +162,6 @@ def _serve(sealer: Sealer, request: Message) -> Message:
             return asdict(sealer.seal(work))
         case "recover":
             return asdict(recover(sealer, session, cast("str", request["reason"])))
-        case "prove":
-            sealer.signer.identity.sign(b"recgate: can this key be had?")
-            return {}
         case unknown:
             raise RecordingDamaged(f"the worker does not know how to {unknown!r}")
 
