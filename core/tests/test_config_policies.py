@@ -5,6 +5,7 @@ from core.tests.test_config_reading import problems, read
 from recgate.config import Settings
 from recgate.config.policies import rule_name
 from recgate.hookspecs import hookimpl
+from recgate.policy.effects import Then
 from recgate.providers import SettingsModel
 
 
@@ -52,6 +53,20 @@ def test_what_is_wrong_is_said():
         "policies[3]: should be a rule with `name`, `when` and `then`, or one word with its options.",
         "policies[4]: should be a rule with `name`, `when` and `then`, or one word with its options.",
     ]  # fmt: skip
+
+
+def test_a_mask_that_a_rule_demands_must_be_there():
+    class Demanding(Settings):
+        name: str
+        then: Then
+
+    brings = hookimpl(lambda: [SettingsModel("policies", "demanding", Demanding)])
+    known = {"policy-demanding": plugin("policy-demanding", recgate_settings=brings)}
+    rule = "policies: [{demanding: {name: a, then: {allow: {masks: [pii, pi]}}}}]\n"
+    (found,) = [each for each in problems(BASE + rule, known) if "pii" in each]
+    assert found.partition(": ")[2] == (
+        "policies[0].then.allow.masks: there is no mask `pii`. Add it to `masks:`."
+    )
 
 
 def test_no_list_is_a_problem_and_nothing_is_none():

@@ -108,3 +108,19 @@ def test_a_past_session_is_what_its_first_frame_says():
         22,
     )
     assert policy.name == "policy"
+
+
+def test_an_answer_is_judged_at_the_row_that_it_would_have_stopped_at(archive, tmp_path):
+    def tried(line: int, then: str = "deny", status: int = 0) -> list[tuple[str, str]]:
+        rules = f"policies: [{{name: brake, when: 'session.rows > {line}', then: {then}}}]\n"
+        file = write(tmp_path, rules)
+        rows = archive.run_json("policy", "try", "--policy", file, "--user", "alice", status=status)
+        return [(row["effect"], row["text"]) for row in rows if row["session"] == archive.session]
+
+    entries = [each for each in archive.run_json("show", archive.session) if each["kind"] == "sql"]
+    given = [(each["text"], each["rows"]) for each in entries if each["rows"]]
+    (text, first), total = given[0], sum(rows for _, rows in given)
+    assert tried(first - 1)[0] == ("deny", text)
+    assert tried(first - 1, "alert")[0] == ("alert", text)
+    assert tried(total - 1)[0] == ("deny", given[-1][0])
+    assert tried(total, status=1) == []

@@ -18,7 +18,6 @@ from recgate.config.entries import EntryReader
 from recgate.config.marks import MAX_FILE, read_yaml
 from recgate.config.policies import read_policies
 from recgate.config.problems import Problems
-from recgate.dispatch import deny_overrides
 from recgate.errors import ConfigurationError, ConfigurationUnreadable, RecordingDamaged, RecordingSealed
 from recgate.policy.examining import Examining
 from recgate.policy.replaying import Match, replay
@@ -94,14 +93,17 @@ def try_(
     Nothing is changed. Exit status 1 if they would have let everything pass.
     """
     recordings = open_recordings(elsewhere)
-    decide = deny_overrides(_policies(recordings.config, file))
+    policies = _policies(recordings.config, file)
     query = SessionFilter(user=user, target=target, since=since, until=until, limit=PAGE)
     sessions, matches = 0, 0
     for session in _sessions(recordings, query):
         sessions += 1
         try:
             for match in replay(
-                recordings.opened(session), recordings.frames(session), recordings.registry.protocols, decide
+                recordings.opened(session),
+                recordings.frames(session),
+                recordings.registry.protocols,
+                policies,
             ):
                 matches += 1
                 _show(match, as_json=as_json)
@@ -150,7 +152,8 @@ def _policies(config: Configuration, file: Path | None) -> list[Policy]:
         )
     plugins = unbound_registry().alone()
     reader = EntryReader(problems, file.resolve().parent, plugins)
-    entries = read_policies(cast("dict[str, object]", data)["policies"], reader)
+    masks = [mask.name for mask in config.masks]
+    entries = read_policies(cast("dict[str, object]", data)["policies"], reader, masks)
     problems.finish()
     names = tuple(dict.fromkeys((*config.plugins, *reader.plugins)))
     changed = replace(config, policies=entries, plugins=names)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, cast
 
 from recgate.config.entries import EntryReader
+from recgate.config.problems import KeyPath, suggestion
 from recgate.config.sections import PluginEntry
+from recgate.policy.effects import MASKS, Then
 
 __all__ = ["DEFAULT_LANGUAGE", "read_policies", "rule_name"]
 
@@ -19,8 +22,12 @@ def rule_name(entry: PluginEntry) -> str:
     return name if isinstance(name, str) else ""
 
 
-def read_policies(value: object, read: EntryReader) -> tuple[PluginEntry, ...]:
-    """Give the entries in their order; problems are noted, and two rules of one name are one."""
+def read_policies(value: object, read: EntryReader, masks: Iterable[str]) -> tuple[PluginEntry, ...]:
+    """Give the entries in their order; problems are noted, and two rules of one name are one.
+
+    `masks` are the names that an allow may demand.
+    """
+    known = tuple(masks)
     entries: list[PluginEntry] = []
     taken: dict[str, int] = {}
     for n, item in enumerate(read.sequence(value, ("policies",))):
@@ -41,5 +48,19 @@ def read_policies(value: object, read: EntryReader) -> tuple[PluginEntry, ...]:
         if name and taken.setdefault(name, n) != n:
             wrong = f"policies[{taken[name]}] has this name already"
             read.problems.add((*path, "name"), wrong, "A refusal names its rule: names are unique")
+        _check_masks(entry, path, read, known)
         entries.append(entry)
     return tuple(entries)
+
+
+def _check_masks(entry: PluginEntry, path: KeyPath, read: EntryReader, known: tuple[str, ...]) -> None:
+    """Refuse a demand for a mask that is not there: it would refuse every session that it is meant for."""
+    then: object = getattr(entry.options, "then", None)
+    demanded = then.obligations.get(MASKS, ()) if isinstance(then, Then) else ()
+    for name in cast("tuple[str, ...]", demanded):
+        if name not in known:
+            read.problems.add(
+                (*path, "then", "allow", MASKS),
+                f"there is no mask `{name}`",
+                suggestion(name, known, noun="Masks are") if known else "Add it to `masks:`",
+            )

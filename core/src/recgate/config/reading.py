@@ -98,7 +98,7 @@ class _Reading:
         catalog = read.one_of(self.data.get("catalog", {"sql": {}}), ("catalog",))
         search = read.one_of(self.data.get("search", {"fts5": {}}), ("search",))
         observers = read.entry_list(self.data.get("observers", DEFAULT_OBSERVERS), "observers")
-        policies = read_policies(self.data.get("policies"), read)
+        policies = read_policies(self.data.get("policies"), read, [mask.name for mask in masks])
         approvals = self._approvals()
         read.plugin_names(self.data.get("plugins", []))
         rest = {

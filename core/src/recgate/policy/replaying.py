@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 from recgate.decisions import Decision, Effect
+from recgate.dispatch import deny_overrides
 from recgate.model import ConnectionInfo, Principal, TargetInfo
 from recgate.policy.acts import ACTS, Act
-from recgate.policy.braking import DISTINCT, Brake
-from recgate.providers import PolicyRequest, ProtocolProvider
+from recgate.policy.braking import DISTINCT, FLOWING, Brake, Counted, counters_of, crossed
+from recgate.providers import Policy, PolicyRequest, ProtocolProvider
 from recgate.recording.frames import RecordedFrame
 from recgate.sansio.frames import UPSTREAM, Request
 from recgate.session import Counters, Session
@@ -81,9 +82,11 @@ class PastSession(Session):
         self.counting = Brake(values=dict.fromkeys(DISTINCT, ()))
         self.brake = self.counting
 
-    def count(self, rows: int) -> None:
-        """Count rows that were given, and take the bytes from the wire."""
+    def count(self, rows: int) -> Counted:
+        """Count rows that were given, and take the bytes from the wire; gives how counters stood before."""
+        before = self.counting.now
         self.counting.passed(rows, self.wire.data[UPSTREAM] - self.counting.bytes)
+        return before
 
     def now(self) -> float:
         """The moment that is looked at."""
@@ -94,9 +97,13 @@ def replay(
     opened: Mapping[str, object],
     frames: Iterable[RecordedFrame],
     protocols: Mapping[str, ProtocolProvider],
-    decide: Callable[[PolicyRequest], Decision],
+    policies: Sequence[Policy],
 ) -> Iterator[Match]:
-    """Give what `decide` would have said but a plain allow, in order. Raises what reading the frames raises."""
+    """Give what the policies would have said but a plain allow, in order: of requests, and of rows at which their
+    answers cross a line. Raises what reading the frames raises.
+    """
+    decide = deny_overrides(policies)
+    lines = counters_of(policies)
     session = PastSession(opened)
     details = opened.get("details")
     door = Request("session", session.target.name, details=cast("dict[str, object]", details or {}))
@@ -105,9 +112,11 @@ def replay(
     for entry in read_entries(_counted(session, frames), protocols):
         request = _request(entry, provider)
         if request is not None:
+            judged = session.counting.now
             yield from _asked(session, entry, request, decide)
             rows = entry.body.get("rows")
             session.count(rows if isinstance(rows, int) else 0)
+            yield from _crossed(session, (entry, request), policies, lines, judged)
 
 
 def _counted(session: PastSession, frames: Iterable[RecordedFrame]) -> Iterator[RecordedFrame]:
@@ -146,6 +155,49 @@ def _asked(
     session.counting.asked(request)
     session.clock = session.started + entry.t / 1e6
     decision = decide(PolicyRequest(request, session.principal, session.target, session))
+    yield from _matches(session, entry, request, decision)
+
+
+def _crossed(
+    session: PastSession,
+    asked: tuple[Entry, Request],
+    policies: Sequence[Policy],
+    lines: Mapping[str, Sequence[int]],
+    before: Counted,
+) -> Iterator[Match]:
+    """Judge an answer at each line that it crossed, as the session would have at that row; a deny ends it there."""
+    entry, request = asked
+    counting, after = session.counting, session.counting.now
+    seen = before
+    for at in _steps(lines, before, after):
+        counting.view = at
+        try:
+            decision = crossed(
+                policies, PolicyRequest(request, session.principal, session.target, session), seen
+            )
+        finally:
+            counting.view = None
+        yield from _matches(session, entry, request, decision)
+        if decision.effect is Effect.DENY:
+            return
+        seen = at
+
+
+def _steps(lines: Mapping[str, Sequence[int]], before: Counted, after: Counted) -> Iterator[Counted]:
+    """Give how counters stood at each value that they reached between two moments. Rows and bytes go up together."""
+    reached: list[tuple[float, Counted]] = []
+    for index, name in enumerate(FLOWING):
+        length = after[index] - before[index]
+        for value in lines.get(name, ()):
+            if before[index] < value <= after[index]:
+                part = (value - before[index]) / length
+                at = [start + int((end - start) * part) for start, end in zip(before, after, strict=True)]
+                at[index] = value
+                reached.append((part, Counted(*at)))
+    yield from (at for _, at in sorted(reached))
+
+
+def _matches(session: PastSession, entry: Entry, request: Request, decision: Decision) -> Iterator[Match]:
     said = [("alert", alert.rule, alert.reason) for alert in decision.alerts]
     if decision.effect is not Effect.ALLOW:
         said.append((decision.effect.value, decision.rule, decision.reason))
