@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from recgate_postgres.bodies import define_function
 from recgate_postgres.grammar import Json
+from recgate_postgres.making import made
 from recgate_postgres.objects import action, named_objects
 from recgate_postgres.parts import Part, Scope, label, quoted
 from recgate_postgres.reading import Handler, Reader, only
@@ -48,6 +49,7 @@ def plain(reader: Reader, kind: str, body: Json, message: Message) -> Part:
         for alias in ("new", "old"):  # of rules
             scope.items.setdefault(alias, label(body["relation"]))
     _extra(reader, kind, body, part)
+    made(reader, kind, body, part)
     if kind == "CreateFunctionStmt":
         define_function(reader, body, part)
     elif kind == "CreateSchemaStmt":

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum
 from functools import lru_cache
-from typing import Final
+from typing import Final, cast
 
 from recgate_postgres.grammar import Json, syntax
 
@@ -17,6 +17,7 @@ __all__ = ["Effect", "Step", "alters", "steps_of"]
 
 MAX_CACHED: Final = 1_024
 MAX_CACHED_TEXT: Final = 16_384  # characters
+MAX_DEPTH: Final = 400  # of a tree that is looked through
 
 # What decides where names are looked up. A role does because of "$user", and because schemas that it may not use are
 # left out.
@@ -61,6 +62,9 @@ _LEAVES: Final = frozenset(
 )
 
 
+_WRITES: Final = frozenset(("CopyStmt", "DeleteStmt", "InsertStmt", "MergeStmt", "UpdateStmt"))
+
+
 class Effect(Enum):
     """Of one statement."""
 
@@ -76,14 +80,12 @@ class Effect(Enum):
 class Step:
     """One statement: its effect and its tree."""
 
-    __slots__ = ("effect", "tree")
+    __slots__ = ("alters", "effect", "tree")
 
     def __init__(self, effect: Effect, tree: Json) -> None:
         self.effect = effect
         self.tree = tree
-
-
-_UNREADABLE: Final = (Step(Effect.RUNS, {}),)
+        self.alters = _alters(effect, tree)
 
 
 def steps_of(text: str) -> Sequence[Step]:
@@ -93,8 +95,30 @@ def steps_of(text: str) -> Sequence[Step]:
 
 def alters(step: Step) -> bool:
     """Whether a statement may create, alter or drop something that names mean, by its form."""
-    kind = next(iter(step.tree), "")
-    return step.effect is Effect.RUNS and (kind not in _LEAVES or "intoClause" in step.tree[kind])
+    return step.alters
+
+
+def _alters(effect: Effect, tree: Json) -> bool:
+    kind = next(iter(tree), "")
+    if effect is not Effect.RUNS or kind not in _LEAVES or "intoClause" in tree[kind]:
+        return effect is Effect.RUNS
+    return _writes_catalog(tree, 0)
+
+
+def _writes_catalog(tree: object, depth: int) -> bool:
+    """Whether a superuser writes to the catalog itself, as far as names say; of what is too deep, nobody knows."""
+    if depth > MAX_DEPTH:
+        return True
+    if isinstance(tree, list):
+        return any(_writes_catalog(each, depth + 1) for each in cast("list[object]", tree))
+    if not isinstance(tree, dict):
+        return False
+    for kind, body in cast("Json", tree).items():
+        if kind in _WRITES and str(body.get("relation", {}).get("relname", "")).startswith("pg_"):
+            return True
+        if _writes_catalog(body, depth + 1):
+            return True
+    return False
 
 
 def _steps(text: str) -> Sequence[Step]:
@@ -109,6 +133,9 @@ def _steps(text: str) -> Sequence[Step]:
 
 
 _cached: Final = lru_cache(MAX_CACHED)(_steps)
+
+
+_UNREADABLE: Final = (Step(Effect.RUNS, {}),)
 
 
 def _effect(tree: Json) -> Effect:
