@@ -41,13 +41,17 @@ $(STAMP)/npm-%: tests/peers/%/package-lock.json $(STAMP)/requirements-test
 	.ci/npm $(BIN)/python ci --prefix $(<D) --no-audit --no-fund --loglevel=error
 	touch $@
 
+$(STAMP)/c2sp: tests/peers/c2sp/requirements.txt $(STAMP)/install
+	$(PIP) install --upgrade --ignore-requires-python --no-deps --target $(VENV)/c2sp -r $<
+	touch $@
+
 .PHONY: demo
 demo: $(STAMP)/requirements-demo ## a gateway with a real PostgreSQL and SSH target behind it; CHECK=1 plays the clients and checks
 	.ci/debian-packages -f requirements/demo-debian.txt
 	$(BIN)/recgate demo $(if $(CHECK),--check)
 
 .PHONY: test
-test: $(STAMP)/requirements-test $(STAMP)/npm-oidc lint ## lint, then every test, against real servers and clients
+test: $(STAMP)/requirements-test $(STAMP)/npm-oidc $(STAMP)/c2sp lint ## lint, then every test, against real servers and clients
 	.ci/debian-packages -f tests/debian.txt
 	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 

@@ -236,6 +236,7 @@ class Door:
                 raise RecordingFailed(f"limits.max_sessions: {limit} sessions are open")
             gateway.registry.store.check()
             gateway.recording.check()
+            gateway.witnesses.check()
             recorder = gateway.recording.open(opened)
         except RecordingFailed as exc:
             gateway.audit.emit(

@@ -46,6 +46,7 @@ from recgate.policy.usage import Usage
 from recgate.providers import Inheriting, Service
 from recgate.pump import Pump
 from recgate.readiness import Readiness
+from recgate.recording.plan import ledger_plan
 from recgate.recording.service import RecordingService
 from recgate.sansio.asks import Denied
 from recgate.session import Session
@@ -53,6 +54,7 @@ from recgate.surveying import Surveys
 from recgate.unlocking import inherit, locked, unlock
 from recgate.validity import end_invalid_sessions
 from recgate.wire import Wire
+from recgate.witness.courier import Courier
 
 __all__ = ["Bound", "Gateway"]
 
@@ -97,6 +99,12 @@ class Gateway:
         self.recording = RecordingService.of(config, registry, self.keys, self.readiness)
         self.recording.recovered = self._recovered
         self.recording.unneeded = self._drop_journal_keys
+        self.witnesses = Courier(
+            ledger_plan(config, self.keys).open(),
+            config.recording.witnesses,
+            config.recording.witness_silence,
+            self.audit.emit,
+        )
         self.live: dict[str, Session] = {}
         self.news = trio.Event()
         self.ways = registry.ways(self)
@@ -169,6 +177,7 @@ class Gateway:
             services.start_soon(self.audit.run)
             services.start_soon(self.readiness.run)
             services.start_soon(self.usage.run)
+            services.start_soon(self.witnesses.run)
             self.background = services
             try:
                 async with self.recording:

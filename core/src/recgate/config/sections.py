@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal, cast
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 
 from recgate.config.values import Bind, ConfiguredPath, Duration, Network, Settings, Size, check_host
+from recgate.config.witnesses import SilenceSettings, WitnessSettings
 from recgate.mask.columns import ColumnPattern
 from recgate.mask.replacing import Becomes
 from recgate.model import Principal, TargetInfo
@@ -175,6 +176,8 @@ class RecordingSettings(Settings):
         index_values: bind values and result rows are indexed, too; with `text` only.
         originals: what becomes of the values that masks remove: gone, or sealed to people who open them together.
         backlog: bytes that may wait for the store before nothing more is read.
+        witnesses: who vouches for the ledger's heads.
+        witness_silence: what is done when one of them does not.
     """
 
     durability: Literal["written", "synced"] = "written"
@@ -187,6 +190,8 @@ class RecordingSettings(Settings):
     index_values: bool = False
     originals: Annotated[Literal["discard"] | OriginalsSettings, BeforeValidator(_whose)] = "discard"
     backlog: Size = 1 << 30
+    witnesses: Annotated[tuple[WitnessSettings, ...], Field(max_length=16)] = ()
+    witness_silence: SilenceSettings = SilenceSettings()
 
     @model_validator(mode="before")
     @classmethod

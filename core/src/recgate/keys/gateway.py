@@ -73,6 +73,9 @@ class GatewayKeys:
         self.data_dir = data_dir
         self.keeper = keeper
         self._own = own
+        self.witnesses: tuple[
+            str, ...
+        ] = ()  # public keys of those who vouch for the ledger, for the trust file
         self.name = name
         self.hosts = tuple(dict.fromkeys([name, *hosts, *ALWAYS]))
         self.directory = data_dir / "keys"
@@ -86,7 +89,9 @@ class GatewayKeys:
         binds = [listener.host for listener in config.listeners if listener.host not in _ANY]
         tls = config.gateway.tls
         own = (tls.certificate, tls.key) if tls else None
-        return cls(config.data_dir, config.gateway.name, [*config.gateway.hosts, *binds], own, keeper)
+        keys = cls(config.data_dir, config.gateway.name, [*config.gateway.hosts, *binds], own, keeper)
+        keys.witnesses = tuple(each.key for each in config.recording.witnesses if each.key is not None)
+        return keys
 
     def prepare(self) -> None:
         """Make what is missing, renew what ends soon, write what is public. Called at start and at reload."""
@@ -289,6 +294,7 @@ class GatewayKeys:
             "gateway": self.name,
             "identity": identity,
             "ledger": [{"origin": vkey.name, "vkey": vkey.text}],
+            "witnesses": list(self.witnesses),
         }
         if history.successions:
             trust["successions"] = [base64.b64encode(each).decode() for each in history.successions]
