@@ -1,7 +1,7 @@
 """`data_dir/control.sock`: how the gateway's own machine reaches what is live: list, watch, kill, reload.
 
 Newline-delimited JSON. One request a connection: {"do": "sessions" | "listeners" | "watch" | "kill" | "reload" |
-"requests" | "rotate", …};
+"requests" | "rotate" | "unseal", …};
 answers are JSON lines, the last of which has "done" or "error". Only root and the gateway's own user are heard (peer
 credentials), and what they do is audited as `local:<uid>`.
 """
@@ -22,6 +22,7 @@ import structlog
 import trio
 
 from recgate.errors import (
+    AccessDenied,
     AuthenticationFailed,
     ConfigurationError,
     PluginError,
@@ -30,8 +31,10 @@ from recgate.errors import (
 )
 from recgate.httpauth import Problem
 from recgate.keys.rotation import RotatedKey
-from recgate.model import BearerEvidence, ConnectionInfo, Secret
+from recgate.model import BearerEvidence, ConnectionInfo, Principal, Secret
+from recgate.permits import PERMITS_FILE, Permits, Wanted
 from recgate.policy.approving import Caller, Desk
+from recgate.recording.unsealing import Permit
 from recgate.sansio.asks import Denied
 from recgate.sansio.frames import Frame
 from recgate.session import Session
@@ -116,8 +119,10 @@ class ControlSocket:
             await self._watch(stream, request, who)
         elif word == "requests":
             await self._requests(stream, request, who)
+        elif word == "unseal":
+            await self._unseal(stream, request, who)
         else:
-            known = "sessions, listeners, watch, kill, reload, requests, rotate"
+            known = "sessions, listeners, watch, kill, reload, requests, rotate, unseal"
             await _say(stream, {"error": f"unknown request {word!r}: {known}"})
 
     async def _requests(self, stream: trio.SocketStream, request: Mapping[str, object], who: str) -> None:
@@ -136,16 +141,55 @@ class ControlSocket:
         desk = self._gateway.approver
         if not isinstance(desk, Desk):
             raise RecgateError("this gateway asks nobody for approvals: install `recgate-approvals`")
-        principal, token = None, request.get("token")
-        if isinstance(token, str) and token:
-            connection = ConnectionInfo("control", "control.sock", f"{who}:0", loopback=True)
-            try:
-                evidence = BearerEvidence(Secret(token))
-                principal = (await SignIn(self._gateway, connection).login("", evidence)).principal
-            except AuthenticationFailed as exc:
-                raise RecgateError(exc.tell or "the token in RECGATE_TOKEN is not good any more") from None
+        principal = await self._principal(request, who)
         asked = {key: value for key, value in request.items() if key not in ("do", "token")}
         return await desk.call(Caller(principal.name if principal else who, principal, who), asked)
+
+    async def _principal(self, request: Mapping[str, object], who: str) -> Principal | None:
+        """Say whom the token in a request proves; None without one. Raises `RecgateError`."""
+        token = request.get("token")
+        if not isinstance(token, str) or not token:
+            return None
+        connection = ConnectionInfo("control", "control.sock", f"{who}:0", loopback=True)
+        try:
+            evidence = BearerEvidence(Secret(token))
+            return (await SignIn(self._gateway, connection).login("", evidence)).principal
+        except AuthenticationFailed as exc:
+            raise RecgateError(exc.tell or "the token in RECGATE_TOKEN is not good any more") from None
+
+    async def _unseal(self, stream: trio.SocketStream, request: Mapping[str, object], who: str) -> None:
+        """Permit somebody to open their share of originals: whom a token proves, never the owner of a file."""
+        try:
+            principal = await self._principal(request, who)
+            if principal is None:
+                raise AccessDenied(
+                    "unsealing is done in somebody's name: set RECGATE_TOKEN to a token of yours"
+                )
+            permit = await self._permitted(principal, Wanted.read(request))
+        except RecgateError as exc:
+            await _say(stream, {"error": str(exc), "no": isinstance(exc, AccessDenied)})
+            return
+        await _say(stream, {"permit": base64.b64encode(permit.pack()).decode()})
+        await _say(stream, {"done": True})
+
+    async def _permitted(self, principal: Principal, wanted: Wanted) -> Permit:
+        gateway = self._gateway
+        plan = gateway.recording.plan
+        if plan.permits is None or plan.ledger is None:
+            raise RecgateError("this gateway keeps no originals: name people in recording.originals")
+        place = gateway.config.data_dir / PERMITS_FILE
+        permits = Permits(place, gateway.recording.store, plan.permits, plan.ledger)
+        about = wanted.facts()
+
+        def tell(segment: int, holder: str) -> None:
+            gateway.audit.emit(
+                "originals.permitted", **about, segment=segment, holder=holder, by=principal.name
+            )
+
+        def tell_from_there(segment: int, holder: str) -> None:
+            trio.from_thread.run_sync(tell, segment, holder)
+
+        return await trio.to_thread.run_sync(permits.give, principal, wanted, tell_from_there)
 
     async def _kill(self, stream: trio.SocketStream, request: Mapping[str, object], who: str) -> None:
         session = self._gateway.find(str(request.get("session", "")))

@@ -16,14 +16,16 @@ from recgate.cli.elsewhere import Elsewhere, elsewhere_options
 from recgate.cli.entrynumber import EntryNumber, EntryNumberType
 from recgate.cli.offline import open_recordings
 from recgate.cli.progress import counted
+from recgate.cli.proofs import FramesType
 from recgate.cli.resultcsv import write_result
 from recgate.errors import RecgateError
+from recgate.recording.disclosure import Range, prove
 from recgate.transcript.reading import as_json, json_line
 from recgate.transcript.showing import withheld
 
 __all__ = ["export"]
 
-FORMATS: Final = ("asciicast", "csv", "jsonl")
+FORMATS: Final = ("asciicast", "csv", "jsonl", "proof")
 
 
 @click.command()
@@ -37,6 +39,7 @@ FORMATS: Final = ("asciicast", "csv", "jsonl")
     "--channel", type=int, default=None, metavar="N", help="Of several: the first terminal by default."
 )
 @click.option("--entry", type=EntryNumberType(), help="csv: the statement whose rows are meant.")
+@click.option("--frames", type=FramesType(), metavar="12-14,20", help="proof: the frames to show.")
 @elsewhere_options
 def export(
     session: str,
@@ -45,9 +48,13 @@ def export(
     asciicast_version: str,
     channel: int | None,
     entry: EntryNumber | None,
+    frames: tuple[Range, ...] | None,
     elsewhere: Elsewhere,
 ) -> None:
     """Write a recording as asciicast (a player's), csv (one result's rows) or jsonl (every entry, rows included).
+
+    A proof shows chosen frames and nothing else: recgate verify FILE --trust trust.json says that they were recorded
+    so, in their places, to somebody who has nothing but that file. Numbers of frames are those of entries in `show`.
 
     The file holds what was recorded, escape sequences and all: it is for programs, not for `cat`.
     """
@@ -55,8 +62,13 @@ def export(
         raise click.UsageError("--channel is for --format asciicast")
     if entry is not None and shape != "csv":
         raise click.UsageError("--entry is for --format csv")
+    if (frames is not None) is not (shape == "proof"):
+        raise click.UsageError("--format proof and --frames go together")
     recordings = open_recordings(elsewhere)
     found = recordings.session(session)
+    if frames is not None:
+        _write_proof(output, prove(recordings.archive, found, frames))
+        return
     with _destination(output) as out:
         if shape == "asciicast":
             version = cast("Literal[2, 3]", int(asciicast_version))
@@ -66,6 +78,17 @@ def export(
         else:
             for each in recordings.entries(found, rows=True):
                 out.write(json_line(as_json(withheld(each))))
+
+
+def _write_proof(output: str, proof: bytes) -> None:
+    if output == "-":
+        sys.stdout.buffer.write(proof)
+        return
+    try:
+        with open(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
+            file.write(proof)
+    except OSError as exc:
+        raise RecgateError(f"{output} cannot be written: {exc.strerror}") from exc
 
 
 @contextmanager

@@ -43,6 +43,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "show": ("recgate.cli.show", "show", "Show a session's transcript."),
     "ssh": ("recgate.cli.sshclient", "ssh", "Run ssh to a target through the gateway's HTTPS port."),
     "targets": ("recgate.cli.targets", "targets", "What can be reached, and the line to type for each."),
+    "unseal": ("recgate.cli.unseal", "unseal", "Open what a mask removed: it takes two people."),
     "verify": ("recgate.cli.verify", "verify", "Check recordings: complete, missing, altered, and where."),
     "watch": ("recgate.cli.watch", "watch", "Look into a live session."),
     "whoami": (

@@ -14,6 +14,7 @@ from rich.progress import track
 
 from recgate.cli.context import json_option, print_json
 from recgate.cli.elsewhere import Elsewhere, elsewhere_options
+from recgate.cli.proofs import are_files, check_proofs
 from recgate.cli.recordings import MIN_PREFIX, NOTHING, Recordings, nothing
 from recgate.recipients.keyring import Keyring
 from recgate.recording.directory import RecordingDirectory, is_session
@@ -76,6 +77,8 @@ def verify(
 ) -> None:
     """Check recordings: complete, missing, altered, and where. Works offline, with public keys alone.
 
+    Instead of sessions it takes files with proofs of single frames (recgate export --format proof), with --trust.
+
     Of what is sealed to auditors, contents are checked with one's private key only (--identity).
     Exit status 0 if every recording holds, 1 if one does not. With --all, sessions that are still live are listed
     and not counted.
@@ -83,6 +86,10 @@ def verify(
     store = elsewhere.store
     if bool(session) == everything and (session or store is None):
         raise click.UsageError("name sessions, or say --all")
+    if are_files(session):
+        if not check_proofs(session, Trust.load(*trust), as_json=as_json):
+            raise click.exceptions.Exit(NOTHING)
+        return
     place = _offline(elsewhere, store, trust) if store is not None else _configured(elsewhere, trust)
     names = _named(place, session) if session else sorted(Archive(place.store, place.journal).sessions())
     if not names:

@@ -26,6 +26,11 @@ class Keyring:
     def __bool__(self) -> bool:
         return bool(self._identities)
 
+    @property
+    def erasure(self) -> ErasureSource | None:
+        """Where the erasure keys are, if anybody said."""
+        return self._erasure
+
     def cipher(self, context: Context, wraps: Sequence[Wrap]) -> ContentCipher:
         """Give what decrypts the blocks of `context`, whose content key is in one of `wraps`.
 

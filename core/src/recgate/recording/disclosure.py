@@ -24,7 +24,7 @@ from recgate.recording.segment import Segment
 from recgate.recording.trust import Trust
 from recgate.recording.verify import verify_chain
 
-__all__ = ["FORMAT", "MAX_FRAMES", "MAX_PROOF", "Proven", "prove", "verify_proof"]
+__all__ = ["FORMAT", "MAX_FRAMES", "MAX_PROOF", "Proven", "Range", "prove", "verify_proof"]
 
 FORMAT: Final = "recgate frame proof"
 VERSION: Final = 1
