@@ -50,7 +50,8 @@ class Maker:
         self.store = FileStore(path / "recordings")
         self.parts: dict[str, list[Part]] = {}
         self.notes: list[tuple[str, dict[str, object]]] = []
-        self.auditors = Auditors(ErasureKeys(path / ERASURE_FILE))
+        self.erasure = ErasureKeys(path / ERASURE_FILE)
+        self.auditors = Auditors(self.erasure)
         self.signer = Signer(name, self.identity, self.wrapping)
         self.ledger_key = Ed25519PrivateKey.generate()
         self.ledger = LedgerPlan(

@@ -49,6 +49,7 @@ def test_a_directory_that_is_not_there_is_named(tmp_path):
 )
 def test_what_is_no_key_file_is_refused_and_not_repeated(tmp_path, text):
     path = tmp_path / "wrong.key"
+    path.touch(0o600)
     path.write_text(text)
     with pytest.raises(RecgateError, match=r"wrong\.key") as raised:
         read_identity(path)
@@ -56,8 +57,16 @@ def test_what_is_no_key_file_is_refused_and_not_repeated(tmp_path, text):
     assert "rgkey1qqqq" not in str(raised.value)
 
 
+def test_a_key_file_that_others_may_read_is_refused(tmp_path):
+    path = tmp_path / "auditor.key"
+    run("new", "-o", path)
+    path.chmod(0o640)
+    with pytest.raises(RecgateError, match=r"others may read it \(mode 0640\). Run `chmod 600"):
+        read_identity(path)
+
+
 def test_a_key_file_that_is_not_there(tmp_path):
-    with pytest.raises(RecgateError, match="cannot be read: No such file"):
+    with pytest.raises(RecgateError, match="none does not exist"):
         read_identity(tmp_path / "none")
 
 

@@ -29,6 +29,7 @@ class Auditor:
     def __init__(self, path: Path, archive: Archive, identity: Identity) -> None:
         self.path, self.archive, self.identity = path, archive, identity
         self.key = path / "auditor.key"
+        self.key.touch(0o600)
         self.key.write_bytes(identity.text.reveal())
         self.store = path / "copy" / "recordings"
         shutil.copytree(archive.data / "recordings", self.store)
@@ -184,6 +185,7 @@ def test_verify_checks_contents_with_an_identity_alone(sealed, auditor):
     auditor.run("verify", *trust, "--require", "contents", sealed.session, key=False, status=1)
     auditor.run("verify", *trust, "--require", "contents", sealed.session)
     stranger = auditor.path / "stranger.key"
+    stranger.touch(0o600)
     stranger.write_bytes(Identity.generate().text.reveal())
     said = auditor.bare("verify", *trust, "--store", auditor.store, "--identity", stranger)
     assert said.count("contents not looked at: 000001.seg (frames 0 to") == 3

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+
 import pytest
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from recgate.model import Secret
 from recgate.recipients.bech import BadText, encode
@@ -98,3 +106,77 @@ def test_a_private_key_shows_nowhere(identity):
     assert text not in shown
     assert identity.secret.reveal().hex() not in shown
     assert isinstance(identity.text, Secret)
+
+
+# -- RFC 9180 by its letter: another implementation reads what ours seals -----------------------------------
+
+
+def extract(salt: bytes, keying: bytes) -> bytes:
+    return hmac.digest(salt or bytes(32), keying, "sha256")
+
+
+def expand(key: bytes, info: bytes, length: int) -> bytes:
+    return HKDFExpand(SHA256(), length, info).derive(key)
+
+
+class ByTheLetter:
+    """The receiver of RFC 9180 in base mode with HKDF-SHA256 and AES-256-GCM, for one KEM."""
+
+    def __init__(self, kem: int) -> None:
+        self.kem = kem.to_bytes(2, "big")
+        self.suite = b"HPKE" + self.kem + b"\0\1" + b"\0\2"
+
+    def labeled(self, suite: bytes, salt: bytes, label: bytes, keying: bytes) -> bytes:
+        return extract(salt, b"HPKE-v1" + suite + label + keying)
+
+    def expanded(self, suite: bytes, key: bytes, label: bytes, info: bytes, length: int) -> bytes:
+        return expand(key, length.to_bytes(2, "big") + b"HPKE-v1" + suite + label + info, length)
+
+    def x25519(self, secret: bytes, enc: bytes) -> bytes:
+        """DHKEM(X25519, HKDF-SHA256), RFC 9180 §4.1."""
+        key = X25519PrivateKey.from_private_bytes(secret)
+        shared = key.exchange(X25519PublicKey.from_public_bytes(enc))
+        context = enc + key.public_key().public_bytes_raw()
+        suite = b"KEM" + self.kem
+        return self.expanded(
+            suite, self.labeled(suite, b"", b"eae_prk", shared), b"shared_secret", context, 32
+        )
+
+    def xwing(self, secret: bytes, enc: bytes) -> bytes:
+        """X-Wing (draft-connolly-cfrg-xwing-kem), with the seed of ML-KEM and the X25519 key apart."""
+        lattice, point = (
+            MLKEM768PrivateKey.from_seed_bytes(secret[:64]),
+            X25519PrivateKey.from_private_bytes(secret[64:]),
+        )
+        first = lattice.decapsulate(enc[:1088])
+        second = point.exchange(X25519PublicKey.from_public_bytes(enc[1088:]))
+        public = point.public_key().public_bytes_raw()
+        return hashlib.sha3_256(first + second + enc[1088:] + public + b"\\.//^\\").digest()
+
+    def open(self, shared: bytes, info: bytes, sealed: bytes) -> bytes:
+        """The key schedule of §5.1, and AES-256-GCM with its base nonce."""
+        context = (
+            b"\0"
+            + self.labeled(self.suite, b"", b"psk_id_hash", b"")
+            + self.labeled(self.suite, b"", b"info_hash", info)
+        )
+        secret = self.labeled(self.suite, shared, b"secret", b"")
+        key = self.expanded(self.suite, secret, b"key", context, 32)
+        nonce = self.expanded(self.suite, secret, b"base_nonce", context, 12)
+        return AESGCM(key).decrypt(nonce, sealed, b"")
+
+
+def test_what_is_sealed_is_rfc_9180_by_its_letter():
+    ours = Identity.generate(X25519)
+    sealed = ours.recipient.seal(b"a key", b"here")
+    letter = ByTheLetter(0x0020)
+    shared = letter.x25519(ours.secret.reveal(), sealed[:32])
+    assert letter.open(shared, b"here", sealed[32:]) == b"a key"
+
+
+def test_what_is_sealed_to_a_hybrid_key_is_x_wing_by_its_letter():
+    ours = Identity.generate(HYBRID)
+    sealed = ours.recipient.seal(b"a key", b"here")
+    letter = ByTheLetter(0x647A)
+    shared = letter.xwing(ours.secret.reveal(), sealed[:1120])
+    assert letter.open(shared, b"here", sealed[1120:]) == b"a key"

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import cbor2
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from core.tests.recordings import Maker
+from recgate.ids import session_bytes
 from recgate.recipients.keys import Identity
 from recgate.recording.cose import public_bytes
 
@@ -52,6 +57,24 @@ def test_the_program_on_the_page_verifies_an_empty_recording(maker, outsider):
 def test_the_program_on_the_page_verifies_what_it_cannot_read(maker, outsider):
     maker.auditors.become([Identity.generate().recipient.text])
     assert outsider(maker.record([(0, "F", b"a" * 100_000)], [(0, "F", b"b")])) == "complete 4 client-closed"
+
+
+def test_the_program_on_the_page_reads_what_is_sealed_to_its_key(maker):
+    ours = Identity.generate()
+    maker.auditors.become([Identity.generate(2).recipient.text, ours.recipient.text])
+    session = maker.record([(0, "F", b"a" * 100_000), (1, "B", b"b" * 90_000)])
+    (code,) = re.findall(
+        r"{code-block} python\n:name: recording-contents\n\n(.*?)```", PAGE.read_text(), re.DOTALL
+    )
+    page: dict[str, Any] = {}
+    exec(code, page)  # noqa: S102 - our own documentation
+    opening, blocks = page["parted"](maker.store.get(session, "000001.seg"))
+    erasure = maker.erasure.of(session_bytes(session)).reveal()
+    private = X25519PrivateKey.from_private_bytes(ours.secret.reveal())
+    frames = page["contents"](opening, blocks, session_bytes(session), private, erasure)
+    with io.BytesIO(frames) as file:
+        decoder = cbor2.CBORDecoder(file, read_size=1)
+        assert [decoder.decode()[6] for _ in range(3)][1:] == [b"a" * 100_000, b"b" * 90_000]
 
 
 def test_the_program_on_the_page_tells_a_recovered_one(maker, outsider):

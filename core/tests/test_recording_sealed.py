@@ -38,7 +38,6 @@ class Sealed(Maker):
     def __init__(self, path):
         super().__init__(path)
         self.ours, self.theirs = Identity.generate(), Identity.generate(HYBRID)
-        self.erasure = ErasureKeys(path / ERASURE_FILE)
         self.auditors.become([self.ours.recipient.text, self.theirs.recipient.text])
 
     def keyring(self, *identities):

@@ -11,6 +11,7 @@ import click
 from recgate.cli.admission import admit
 from recgate.errors import RecgateError
 from recgate.ids import session_bytes
+from recgate.keys.files import read_private
 from recgate.recipients.bech import BadText
 from recgate.recipients.erasurekeys import ERASURE_FILE, ErasureKeys
 from recgate.recipients.handover import pack
@@ -18,7 +19,6 @@ from recgate.recipients.keys import HYBRID, X25519, Identity, Recipient
 
 __all__ = ["auditor", "read_identity", "read_recipient"]
 
-MAX_IDENTITY: Final = 64 << 10  # bytes of a key file, comments included
 MAX_SHOWN: Final = 80  # characters of a public key, which is two thousand long if it is hybrid
 MAX_LISTED: Final = 100  # sessions named in one audit event
 
@@ -102,17 +102,20 @@ def hand_over(sessions: tuple[str, ...], to: str, output: Path) -> None:
 
 
 def read_identity(path: Path) -> Identity:
-    """Read a private key file: comments, and one line of `rgkey1…`. Raises `RecgateError`, which repeats none of it."""
+    """Read a private key file: comments, and one line of `rgkey1…`.
+
+    Raises:
+        RecgateError: it is none, or others may read it. Repeats nothing of it.
+    """
     try:
-        with open(path, "rb") as file:
-            text = file.read(MAX_IDENTITY + 1).decode("ascii")
-    except OSError as exc:
-        raise RecgateError(f"{path} cannot be read: {exc.strerror}") from exc
+        text = read_private(path).decode("ascii")
+    except FileNotFoundError:
+        raise RecgateError(f"{path} does not exist") from None
     except UnicodeDecodeError:
         raise RecgateError(f"{path} is not a key file of `recgate auditor new`") from None
     lines = [line.strip() for line in text.splitlines()]
     keys = [line for line in lines if line and not line.startswith("#")]
-    if len(text) > MAX_IDENTITY or len(keys) != 1:
+    if len(keys) != 1:
         raise RecgateError(f"{path} is not a key file of `recgate auditor new`: it has one line with a key")
     try:
         return Identity.parse(keys[0])
