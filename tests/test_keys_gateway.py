@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from recgate.ledger.note import Vkey, parse_note
 from tests.keygate import Gate
 from tests.peers.postgres import PASSWORD, Cluster, debian_bin
 
@@ -31,6 +32,7 @@ def test_keys_change_under_a_session_and_everything_verifies_with_the_old_trust_
             open_before.execute("SELECT 'before'")
             (identity,) = gate.rows("keys", "rotate", "identity")
             (journal,) = gate.rows("keys", "rotate", "journal")
+            (ledger,) = gate.rows("keys", "rotate", "ledger")
             open_before.execute("SELECT 'after'")
             with gate.connect() as open_after:
                 open_after.execute("SELECT 'new'")
@@ -40,8 +42,15 @@ def test_keys_change_under_a_session_and_everything_verifies_with_the_old_trust_
         assert [(each["key"], each["old"]) for each in rotated] == [
             ("identity", identity["old"]),
             ("journal", journal["old"]),
+            ("ledger", ledger["old"]),
         ]
         assert all(str(each["by"]).startswith("local:") for each in rotated)
+        head = parse_note((gate.data_dir / "ledger" / "checkpoint").read_bytes())
+        (vkey,) = (
+            Vkey.parse(each["vkey"])
+            for each in json.loads((gate.data_dir / "trust.json").read_text())["ledger"]
+        )
+        gate.until(lambda: head.verified(vkey), "the head signed by the new key")
         # One that lives while the gateway dies is recovered under the newest identity.
         alive = gate.connect()
         alive.execute("SELECT 'alive'")

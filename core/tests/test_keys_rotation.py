@@ -19,7 +19,7 @@ from recgate.keys.history import History, Past
 from recgate.keys.listing import key_rows
 from recgate.keys.rotation import (
     drop_journal_keys,
-    finish_identity,
+    finish_rotations,
     rotate_identity,
     rotate_journal,
 )
@@ -116,7 +116,7 @@ def test_killed_anywhere_there_is_one_identity_and_its_trust_file_says_so(keys, 
         return call
 
     monkeypatch.setattr(rotation_module, "write_atomically", counted(write_atomically))
-    monkeypatch.setattr(rotation_module, "finish_identity", counted(finish_identity))
+    monkeypatch.setattr(rotation_module, "finish_rotations", counted(finish_rotations))
     monkeypatch.setattr(History, "save", counted(History.save))
     monkeypatch.setattr(GatewayKeys, "publish_trust", counted(GatewayKeys.publish_trust))
     with pytest.raises(Killed):
@@ -137,7 +137,7 @@ def test_a_staged_key_that_nobody_named_is_not_taken_up(keys):
     thief = GatewayKeys(keys.data_dir.parent / "other", "gate-1")
     thief.prepare()
     (thief.directory / "identity.pem").rename(keys.directory / "identity.next")
-    finish_identity(keys.directory, None)
+    finish_rotations(keys.directory, None)
     assert name(again(keys).identity) == before
 
 

@@ -25,6 +25,7 @@ from recgate.errors import (
     AccessDenied,
     AuthenticationFailed,
     ConfigurationError,
+    LedgerDamaged,
     PluginError,
     RecgateError,
     RecordingFailed,
@@ -221,7 +222,7 @@ class ControlSocket:
             return
         try:
             old, new = await self._gateway.rotate(what, who)
-        except (ConfigurationError, RecordingFailed) as exc:
+        except (ConfigurationError, RecordingFailed, LedgerDamaged) as exc:
             await _say(stream, {"error": str(exc)})
             return
         await _say(stream, {"key": what, "old": old, "new": new})

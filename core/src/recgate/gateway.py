@@ -269,11 +269,13 @@ class Gateway:
         Cancelled, the change is made on disk or not at all, and a restart goes by what is there.
 
         Raises:
-            ConfigurationError, RecordingFailed: it was not changed, or the sealing process cannot have the new one.
+            ConfigurationError, RecordingFailed, LedgerDamaged: it was not changed, or the sealing process cannot have
+                the new one, or the ledger does not take note of it.
         """
         old, new = await trio.to_thread.run_sync(ROTATIONS[what], self.keys)
         self.audit.emit("key.rotated", key=str(what), old=old, new=new, by=by)
         await self.recording.take_keys(self.keys)
+        await trio.to_thread.run_sync(ledger_plan(self.config, self.keys).log_rotation, str(what), old, new)
         return old, new
 
     async def _take_keys(self, keys: GatewayKeys) -> None:

@@ -15,6 +15,7 @@ from recgate.keys import GatewayKeys
 from recgate.keys.adoption import adopt as adopt_keys
 from recgate.keys.listing import KeyRow, key_rows
 from recgate.keys.rotation import ROTATIONS, RotatedKey
+from recgate.recording.plan import ledger_plan
 from recgate.transcript.columns import aligned
 
 __all__ = ["keys"]
@@ -64,11 +65,12 @@ def rotate(key: str, as_json: bool) -> None:
             own = GatewayKeys.of(config, registry().keeper)
             own.prepare()
             old, new = ROTATIONS[RotatedKey(key)](own)
+            ledger_plan(config, own).log_rotation(key, old, new)
     if as_json:
         print_json({"key": key, "old": old, "new": new})
         return
     click.echo(f"{key}: {new} in the place of {old}")
-    if key == RotatedKey.IDENTITY:
+    if key != RotatedKey.JOURNAL:
         click.echo(
             "trust.json says so, signed by the old key: give it to whoever verifies, or leave theirs as it is"
         )

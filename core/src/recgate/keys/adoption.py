@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from recgate.errors import ConfigurationError, RecordingDamaged
 from recgate.keys.files import make_private_directory, sync_directory
 from recgate.keys.history import History, Past
-from recgate.keys.rotation import IDENTITY, JOURNAL, finish_identity, journals_of
+from recgate.keys.rotation import IDENTITY, JOURNAL, finish_rotations, journals_of
 from recgate.recording.cose import key_id, public_bytes
 from recgate.recording.journalfiles import parts_of, read_head
 from recgate.recording.trust import TRUST_NAME, TrustFile, fingerprint, read_trust
@@ -68,7 +68,7 @@ def adopt(keys: GatewayKeys, trust: Path | None) -> Adopted:
         raise ConfigurationError(
             f"{path}: is of the gateway {file.gateway[:63]}, and this is {keys.name}. Give the trust file of this one."
         )
-    finish_identity(keys.directory, keys.keeper)
+    finish_rotations(keys.directory, keys.keeper)
     gone = _gone(keys, file)
     waits = bool(journals_of(keys.data_dir)) and not (keys.directory / JOURNAL).exists()
     aside = _put_ledger_aside(keys) if (gone or waits or _ledger_is_lost(keys)) else ""

@@ -20,7 +20,7 @@ from recgate.errors import ConfigurationError
 from recgate.keys.files import make_private_directory, read_or_create, read_private, write_atomically
 from recgate.keys.history import History
 from recgate.keys.keeping import KeyKeeper, load_signing, new_signing, open_secret, seal_secret
-from recgate.keys.rotation import JOURNAL_ABOUT, finish_identity, refuse_loss, retired_journal_keys
+from recgate.keys.rotation import JOURNAL_ABOUT, finish_rotations, refuse_loss, retired_journal_keys
 from recgate.keys.ssh import (
     certificate_still_good,
     issue_host_certificate,
@@ -95,7 +95,7 @@ class GatewayKeys:
 
     def prepare(self) -> None:
         """Make what is missing, renew what ends soon, write what is public. Called at start and at reload."""
-        finish_identity(self.directory, self.keeper)
+        finish_rotations(self.directory, self.keeper)
         refuse_loss(self)
         _ = self.identity, self.journals, self.subjects
         self.renew_tls()
@@ -161,7 +161,7 @@ class GatewayKeys:
 
     def forget(self) -> None:
         """Read the keys of recordings anew when they are next asked for: somebody has changed them."""
-        for name in ("identity", "journal", "journals"):
+        for name in ("identity", "ledger", "journal", "journals"):
             self.__dict__.pop(name, None)
 
     @cached_property
@@ -285,7 +285,7 @@ class GatewayKeys:
     def _trust(self) -> bytes:
         history = History.load(self.directory)
         identity = [_described(public_bytes(self.identity))]
-        for past in reversed(history.past):
+        for past in reversed(history.of("identity")):
             until = {"retired": moment(past.wall), "why": past.how}
             identity.append({**_described(past.public), **until})
         vkey = Vkey(self.ledger_origin, ED25519, self.ledger.public_key().public_bytes_raw())
@@ -296,6 +296,17 @@ class GatewayKeys:
             "ledger": [{"origin": vkey.name, "vkey": vkey.text}],
             "witnesses": list(self.witnesses),
         }
+        if former := history.of("ledger"):
+            # Apart: a head that one of these signs is none of today's.
+            trust["former_ledger"] = [
+                {
+                    "origin": vkey.name,
+                    "vkey": Vkey(vkey.name, ED25519, each.public).text,
+                    "retired": moment(each.wall),
+                    "why": each.how,
+                }
+                for each in former
+            ]
         if history.successions:
             trust["successions"] = [base64.b64encode(each).decode() for each in history.successions]
         return json.dumps(trust, indent=2).encode() + b"\n"

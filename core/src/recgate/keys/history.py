@@ -1,4 +1,4 @@
-"""What identity keys the gateway had before: by it an old recording verifies for ever, and a new key is believed.
+"""What keys signed for the gateway before: by it an old recording verifies for ever, and a new key is believed.
 
 data_dir/keys/history.json            public keys and signed statements; nothing secret
 """
@@ -26,11 +26,12 @@ MAX_HISTORY: Final = 2 << 20  # bytes; a key and its statement take 1,200
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """An identity key (32 bytes, public) that signs nothing since `wall`, ns: it was rotated, or it was lost."""
+    """A key (32 bytes, public) that signs nothing since `wall`, ns: it was rotated, or it was lost."""
 
     public: bytes
     wall: int
     how: Literal["rotated", "lost"]
+    key: Literal["identity", "ledger"] = "identity"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +41,19 @@ class History:
     past: tuple[Past, ...] = ()
     successions: tuple[bytes, ...] = ()
 
+    def of(self, key: Literal["identity", "ledger"]) -> tuple[Past, ...]:
+        """Give those that were in one place."""
+        return tuple(each for each in self.past if each.key == key)
+
     def knows(self, public: bytes) -> bool:
         """Say whether that was an identity key of this gateway."""
-        return any(each.public == public for each in self.past)
+        return any(each.public == public for each in self.of("identity"))
 
     def adding(self, past: Past, succession: bytes | None = None) -> History:
         """Give the history with one more key. Raises `ConfigurationError` when it has become too long to read."""
         if len(self.past) >= MAX_SUCCESSIONS:
             raise ConfigurationError(
-                f"the identity key was changed {MAX_SUCCESSIONS} times, which is all that a verifier follows. "
+                f"keys were changed {MAX_SUCCESSIONS} times, which is all that a verifier follows. "
                 "Give this gateway a new data_dir."
             )
         more = () if succession is None else (succession,)
@@ -73,6 +78,7 @@ class History:
                     base64.b64decode(each["public"], validate=True),
                     int(each["wall"]),
                     "lost" if each["how"] == "lost" else "rotated",
+                    "ledger" if each.get("key") == "ledger" else "identity",
                 )
                 for each in body["past"]
             )
@@ -84,7 +90,12 @@ class History:
     def save(self, directory: Path) -> None:
         """Write it, durably. Raises `ConfigurationError`."""
         past = [
-            {"public": base64.b64encode(each.public).decode(), "wall": str(each.wall), "how": each.how}
+            {
+                "public": base64.b64encode(each.public).decode(),
+                "wall": str(each.wall),
+                "how": each.how,
+                "key": each.key,
+            }
             for each in self.past
         ]
         statements = [base64.b64encode(each).decode() for each in self.successions]

@@ -66,8 +66,8 @@ def key_rows(directory: Path) -> Iterator[KeyRow]:
         yield _row(path)
     for past in History.load(directory).past:
         yield KeyRow(
-            "identity",
-            "signed recordings until it was " + past.how,
+            past.key,
+            f"signed {'recordings' if past.key == 'identity' else 'the ledger'} until it was {past.how}",
             "Ed25519",
             fingerprint(key_id(past.public)),
             0.0,

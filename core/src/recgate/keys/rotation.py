@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from recgate.errors import ConfigurationError, RecordingDamaged
 from recgate.keys.files import make_private_directory, read_private, sync_directory, write_atomically
 from recgate.keys.history import History, Past
 from recgate.keys.keeping import KeyKeeper, load_signing, new_signing, seal_secret
-from recgate.recording.cose import key_id, public_bytes
+from recgate.recording.cose import SigningKey, key_id, public_bytes
 from recgate.recording.directory import is_session
 from recgate.recording.journalfiles import DAMAGED, WRAPPING_KEY, head_key, wrapping_id
 from recgate.recording.succession import read_succession, sign_succession
@@ -32,21 +32,29 @@ __all__ = [
     "ROTATIONS",
     "RotatedKey",
     "drop_journal_keys",
-    "finish_identity",
+    "finish_rotations",
     "journals_of",
     "refuse_loss",
     "retired_journal_keys",
     "rotate_identity",
     "rotate_journal",
+    "rotate_ledger",
 ]
 
 IDENTITY: Final = "identity.pem"
-NEXT: Final = "identity.next"
+LEDGER: Final = "ledger.pem"
 JOURNAL: Final = "journal"
 JOURNAL_ABOUT: Final = b"recgate journal key"  # what its keeper is told that it wraps
 
 
-# -- identity ------------------------------------------------------------------------------------------------
+# Where a key waits that is to follow another one, and that one's place.
+_STAGED: Final[Mapping[str, tuple[str, str]]] = {
+    "identity": ("identity.next", IDENTITY),
+    "ledger": ("ledger.next", LEDGER),
+}
+
+
+# -- what signs ----------------------------------------------------------------------------------------------
 
 
 def rotate_identity(keys: GatewayKeys) -> tuple[str, str]:
@@ -59,17 +67,35 @@ def rotate_identity(keys: GatewayKeys) -> tuple[str, str]:
         ConfigurationError: a key cannot be made or written. The old one stays, or the next start ends what was begun.
         RecordingFailed: what keeps the old key does not answer; nothing was changed.
     """
-    finish_identity(keys.directory, keys.keeper)
+    finish_rotations(keys.directory, keys.keeper)
     keys.forget()
-    old = keys.identity
-    staged = keys.directory / NEXT
-    write_atomically(staged, new_signing(keys.keeper, f"{keys.name} identity"))
+    return _rotate(keys, "identity", keys.identity, new_signing(keys.keeper, f"{keys.name} identity"))
+
+
+def rotate_ledger(keys: GatewayKeys) -> tuple[str, str]:
+    """Put a new ledger key in the place of the old one, as `rotate_identity` does.
+
+    The ledger and its name go on. Whoever writes to it takes the new key up when it finds it in use there.
+
+    Raises:
+        ConfigurationError: a key cannot be made or written. The old one stays, or the next start ends what was begun.
+    """
+    finish_rotations(keys.directory, keys.keeper)
+    keys.forget()
+    return _rotate(keys, "ledger", keys.ledger, new_signing(None, "ledger"))
+
+
+def _rotate(
+    keys: GatewayKeys, which: Literal["identity", "ledger"], old: SigningKey, fresh: bytes
+) -> tuple[str, str]:
+    staged = keys.directory / _STAGED[which][0]
+    write_atomically(staged, fresh)
     new = load_signing(read_private(staged), staged, keys.keeper)
     wall = time.time_ns()
     statement = sign_succession(keys.name, old, new, wall)
-    past = Past(public_bytes(old), wall, "rotated")
+    past = Past(public_bytes(old), wall, "rotated", which)
     History.load(keys.directory).adding(past, statement).save(keys.directory)
-    finish_identity(keys.directory, keys.keeper)
+    finish_rotations(keys.directory, keys.keeper)
     keys.forget()
     keys.publish_trust()
     return _name(public_bytes(old)), _name(public_bytes(new))
@@ -80,27 +106,29 @@ class RotatedKey(StrEnum):
 
     IDENTITY = "identity"
     JOURNAL = "journal"
+    LEDGER = "ledger"
 
 
-def finish_identity(directory: Path, keeper: KeyKeeper | None) -> None:
-    """End a rotation that was begun: with the new key if the old one has said that it follows, else without.
+def finish_rotations(directory: Path, keeper: KeyKeeper | None) -> None:
+    """End rotations that were begun: with the new key if the old one has said that it follows, else without.
 
     Raises:
-        ConfigurationError: the new key cannot be read, or not be put in its place.
+        ConfigurationError: a new key cannot be read, or not be put in its place.
     """
-    staged = directory / NEXT
-    if not staged.exists():
-        return
-    new = public_bytes(load_signing(read_private(staged), staged, keeper))
-    try:
-        named = [read_succession(each).new for each in History.load(directory).successions[-1:]]
-    except RecordingDamaged as exc:
-        raise ConfigurationError(f"{directory}: history.json is damaged: {exc}. Restore it.") from exc
-    if named == [new]:
-        os.replace(staged, directory / IDENTITY)
-    else:
-        staged.unlink()
-    sync_directory(directory)
+    for name, place in _STAGED.values():
+        staged = directory / name
+        if not staged.exists():
+            continue
+        new = public_bytes(load_signing(read_private(staged), staged, keeper))
+        try:
+            named = [read_succession(each).new for each in History.load(directory).successions]
+        except RecordingDamaged as exc:
+            raise ConfigurationError(f"{directory}: history.json is damaged: {exc}. Restore it.") from exc
+        if new in named:
+            os.replace(staged, directory / place)
+        else:
+            staged.unlink()
+        sync_directory(directory)
 
 
 def refuse_loss(keys: GatewayKeys) -> None:
@@ -202,4 +230,5 @@ def journals_of(data_dir: Path, *, damaged: bool = False) -> list[Path]:
 ROTATIONS: Final[Mapping[RotatedKey, Callable[[GatewayKeys], tuple[str, str]]]] = {
     RotatedKey.IDENTITY: rotate_identity,
     RotatedKey.JOURNAL: rotate_journal,
+    RotatedKey.LEDGER: rotate_ledger,
 }

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from recgate.errors import LedgerDamaged, RecordingFailed
 from recgate.ledger.checkpointtext import Checkpoint, parse_checkpoint
 from recgate.ledger.merkle import Frontier, leaf_hash, root_of
-from recgate.ledger.note import ED25519, MAX_NOTE, Line, Note, Vkey, merge_lines, parse_note
+from recgate.ledger.note import ED25519, MAX_NOTE, Line, Note, Vkey, merge_lines, parse_note, verify_ed25519
 from recgate.ledger.proof import subtree_root
 from recgate.ledger.tail import WRITING, Tail, newest_tail, pack_batch, pack_head, read_tail, tail_path
 from recgate.ledger.tiles import (
@@ -55,6 +55,10 @@ _REMEDIES: Final[Mapping[int, str]] = {
 }
 
 
+# Gives the key that signs now, and the public keys that did before it.
+Renewed = Callable[[], tuple[Ed25519PrivateKey, Sequence[bytes]]]
+
+
 class Ledger:
     """The writing half of a ledger.
 
@@ -63,6 +67,8 @@ class Ledger:
         key: what signs its heads.
         origin: its name, which every head begins with.
         first: gives the entry that a new ledger begins with.
+        renewed: gives the key that is to be used now, and the public keys (32 bytes) that were before. Asked when
+            what is there was signed by another key than ours: somebody has rotated it.
 
     Every method raises `RecordingFailed` when the ledger cannot be written now (it says what to do, and the call can
     be made again), and `LedgerDamaged` when what is there is not what this key has signed.
@@ -74,11 +80,14 @@ class Ledger:
         key: Ed25519PrivateKey,
         origin: str,
         first: Callable[[], bytes] | None = None,
+        renewed: Renewed | None = None,
     ) -> None:
         self.directory = directory
         self.origin = origin
         self._key = key
         self._first = first
+        self._renewed = renewed
+        self._former: Sequence[bytes] = ()
         self._tail: Tail | None = None
         self._edges: dict[tuple[int, int], list[bytes]] = {}
 
@@ -129,7 +138,7 @@ class Ledger:
                 self._put(tile_name(level, number, width), hash_tile(hashes))
                 if level == 0:
                     self._put(tile_name(ENTRIES, number, width), join_entries(tail.entries))
-            line = Line(self.origin, self.vkey.id, self._signature(tail, head))
+            line = Line(self.origin, self.vkey.id, self._key.sign(head.text.encode()))
             data = Note(head.text, (line,)).encode()
             self._put(CHECKPOINT_NAME, data)
             return data
@@ -215,8 +224,18 @@ class Ledger:
         return tail
 
     def _is_ours(self, tail: Tail) -> bool:
+        """Say whether our key signed it, or one that ours follows; which may have to be asked for first."""
+        text = self._head(tail).text.encode()
         # Ed25519 is deterministic (RFC 8032 §5.1.6): signing again is as good as verifying.
-        return self._key.sign(self._head(tail).text.encode()) == tail.signature
+        if self._key.sign(text) == tail.signature or self._was_ours(tail, text):
+            return True
+        if self._renewed is None:
+            return False
+        self._key, self._former = self._renewed()
+        return self._key.sign(text) == tail.signature or self._was_ours(tail, text)
+
+    def _was_ours(self, tail: Tail, text: bytes) -> bool:
+        return any(verify_ed25519(public, tail.signature, text) for public in self._former)
 
     def _begin(self, number: int, before: Frontier) -> Tail:
         if number == 0 and self._published() is not None:
@@ -271,10 +290,6 @@ class Ledger:
 
     def _head(self, tail: Tail) -> Checkpoint:
         return Checkpoint(self.origin, tail.frontier.size, tail.frontier.root())
-
-    def _signature(self, tail: Tail, head: Checkpoint) -> bytes:
-        # At the beginning of a tail there is no batch, and the last one's signature went with the tail before.
-        return tail.signature or self._key.sign(head.text.encode())
 
     def _published(self) -> Note | None:
         try:

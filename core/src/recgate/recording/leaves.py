@@ -7,10 +7,11 @@ who was killed between writing and hearing of it knows better; it says the same 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from recgate.errors import LedgerDamaged, RecordingFailed
 from recgate.ids import session_bytes
+from recgate.keys.files import read_private
+from recgate.keys.history import History
+from recgate.keys.keeping import load_signing
 from recgate.ledger.entries import NOBODY, pack_entry, read_entry, who_is
 from recgate.ledger.log import Ledger
 from recgate.providers import RecordingStore
@@ -34,13 +38,17 @@ CLOCK_SLACK: Final = 24 * 3600 * 10**9
 
 @dataclass(frozen=True, slots=True)
 class LedgerPlan:
-    """What is needed to append to a gateway's ledger. `key` and `subjects` are private: 32 bytes each."""
+    """What is needed to append to a gateway's ledger. `key` and `subjects` are private: 32 bytes each.
+
+    `keys` is the directory in which the key that follows `key` is found when somebody has rotated it.
+    """
 
     directory: str
     gateway: str
     origin: str
     key: bytes
     subjects: bytes
+    keys: str = ""
 
     def __repr__(self) -> str:
         return f"LedgerPlan({self.directory!r}, {self.origin!r})"
@@ -52,7 +60,34 @@ class LedgerPlan:
             Ed25519PrivateKey.from_private_bytes(self.key),
             self.origin,
             first=lambda: pack_entry("node", time.time_ns(), self.gateway),
+            renewed=self._renewed if self.keys else None,
         )
+
+    def _renewed(self) -> tuple[Ed25519PrivateKey, Sequence[bytes]]:
+        directory = Path(self.keys)
+        path = directory / "ledger.pem"
+        key = load_signing(read_private(path), path, None)
+        assert isinstance(key, Ed25519PrivateKey)  # without a keeper it is nothing else
+        return key, [each.public for each in History.load(directory).of("ledger")]
+
+    def log_rotation(self, what: str, old: str, new: str) -> None:
+        """Enter that a key was changed, named by fingerprints, under a head that the newest ledger key signs.
+
+        Raises:
+            RecordingFailed: the ledger does not take it now.
+            LedgerDamaged, ConfigurationError: it is not what its key has signed, or its key cannot be read.
+        """
+        ledger = self.open()
+        ledger.append([pack_entry("key", time.time_ns(), what, _key_digest(old), _key_digest(new))])
+        ledger.publish()
+
+
+def _key_digest(name: str) -> bytes:
+    """Give the digest behind a fingerprint, or that of a name that is none."""
+    kind, _, text = name.partition(":")
+    if kind == "SHA256":
+        return base64.b64decode(text + "=")
+    return hashlib.sha256(name.encode()).digest()
 
 
 @dataclass(slots=True)

@@ -135,4 +135,5 @@ def ledger_plan(config: Configuration, keys: GatewayKeys) -> LedgerPlan:
         origin=keys.ledger_origin,
         key=keys.ledger.private_bytes_raw(),
         subjects=bytes(keys.subjects.reveal()),
+        keys=str(keys.directory),
     )
