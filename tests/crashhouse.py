@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 from contextlib import suppress
@@ -12,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
+from core.tests.syncedcopy import cut, keep_all
 from recgate import config as configuration
 from recgate.plugins import Registry
 from recgate.recording.reader import Archive, open_archive
@@ -19,7 +23,7 @@ from recgate.testing.process import GatewayProcess
 from tests.peers.postgres import PASSWORD, Cluster, debian_bin
 from tests.peers.sshd import Sshd, keygen
 
-__all__ = ["CrashGate", "Flow", "proven"]
+__all__ = ["CrashGate", "FaultyDisk", "Flow", "proven"]
 
 PATIENCE: Final = 60.0
 MARK: Final = 64  # bytes at the beginning of a flow that tell it from others
@@ -74,6 +78,10 @@ class CrashGate(GatewayProcess):
         self.token_of_alice = self.token("alice")
         self.flows: list[Flow] = []
 
+    def on_faulty_disk(self, patch: pytest.MonkeyPatch) -> FaultyDisk:
+        """Put a disk with faults under the data directory, from the next start on."""
+        return FaultyDisk(self, patch)
+
     # -- load ------------------------------------------------------------------------------------------
 
     def load(self) -> list[Flow]:
@@ -122,9 +130,14 @@ class CrashGate(GatewayProcess):
 
     # -- death -----------------------------------------------------------------------------------------
 
-    def strike(self, chance: random.Random, longest: float) -> None:
-        """Put a load on it and kill it at a moment of chance, one time in four its sealing process with it."""
+    def strike(self, chance: random.Random, longest: float, *, under_way: bool = False) -> None:
+        """Put a load on it and kill it at a moment of chance, one time in four its sealing process with it.
+
+        `under_way`: not before every flow has brought something.
+        """
         flows = self.load()
+        if under_way:
+            self.until(lambda: all(flow.received for flow in flows), "something of every flow")
         with suppress(subprocess.TimeoutExpired):
             flows[0].processes[-1].wait(chance.uniform(0.05, longest))
         if chance.random() < 0.25:
@@ -170,6 +183,46 @@ class CrashGate(GatewayProcess):
         return [json.loads(line) for line in self.command("verify", "--all", "--json").stdout.splitlines()]
 
 
+class FaultyDisk:
+    """What goes wrong with the disk that a gateway's data directory is on."""
+
+    def __init__(self, gate: GatewayProcess, patch: pytest.MonkeyPatch) -> None:
+        self._data = gate.data_dir
+        self._place = gate.directory / "disk"
+        self._place.mkdir(exist_ok=True)
+        (self._place / "root").write_text(str(self._data))
+        self.well()
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent / "faultydisk"))
+        patch.setenv("RECGATE_TEST_DISK", str(self._place))
+
+    def well(self) -> None:
+        """Let nothing go wrong any more."""
+        self._say([])
+
+    def fails(self, below: str, *calls: str, **how: float) -> None:
+        """Let these calls below a place fail with `errno`, or take `delay` seconds, from now on."""
+        self._say([{"below": str(self._data / below), "calls": calls, **how}])
+
+    def _say(self, rules: list[dict[str, object]]) -> None:
+        fresh = self._place / "rules.new"
+        fresh.write_text(json.dumps(rules))
+        fresh.replace(self._place / "rules.json")
+
+    def watch_syncs(self) -> None:
+        """From the next start on, keep what is synced apart."""
+        shutil.rmtree(self._power, ignore_errors=True)
+        self._power.mkdir()
+        keep_all(self._data, self._power)
+
+    def cut_power(self, chance: random.Random | None) -> None:
+        """Leave of the data directory what was synced, and by `chance` some of the rest."""
+        cut(self._data, self._power, chance)
+
+    @property
+    def _power(self) -> Path:
+        return self._place / "power"
+
+
 def children(pid: int) -> list[int]:
     """The processes that `pid` started, whichever thread it was."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
@@ -191,8 +244,9 @@ def copied(stream: bytes) -> bytes:
 def proven(gate: CrashGate) -> int:
     """Hold every flow against the recordings, byte for byte, and give how many bytes that were."""
     recordings: dict[tuple[int, bytes], bytes] = {}
-    sessions, archive = gate.recovered(), gate.archive()
-    for session in sessions:
+    gate.recovered()
+    archive = gate.archive()
+    for session in archive.sessions():
         for side, data in gate.recorded(archive, session).items():
             recordings[side, data[:MARK].split(b" ")[0]] = data
     total = 0

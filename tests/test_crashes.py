@@ -47,3 +47,27 @@ def test_what_either_end_received_survives_every_kill(
     assert set(found) == {"recovered"}, found
     assert [report["problems"] for report in reports if report["problems"]] == []
     assert "Traceback" not in gate.log()
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("cuts", [3, pytest.param(40, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])])
+def test_with_synced_what_either_end_received_survives_lost_power(
+    tmp_path: Path, cluster: Cluster, sshd: Sshd, monkeypatch: pytest.MonkeyPatch, cuts: int
+) -> None:
+    """Of what was not synced nothing is left, or (every other time) some of it by chance; a cut may meet a recovery."""
+    gate = CrashGate(tmp_path, cluster, sshd, durability="synced")
+    disk = gate.on_faulty_disk(monkeypatch)
+    chance = random.Random(cuts)
+    for number in range(cuts):
+        disk.watch_syncs()
+        gate.start()
+        gate.strike(chance, 1.0, under_way=True)
+        disk.cut_power(chance if number % 2 else None)
+    monkeypatch.undo()
+    with gate:
+        total = proven(gate)
+        reports = gate.verified()
+    assert total > cuts * 20_000
+    assert {report["status"] for report in reports} == {"recovered"}
+    assert [report["problems"] for report in reports if report["problems"]] == []
+    assert "Traceback" not in gate.log()

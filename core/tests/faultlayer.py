@@ -31,7 +31,7 @@ def install(root: Path, act: Act) -> None:
 
         def call(descriptor, *rest, **more):
             path = _opened(descriptor)
-            if not path.startswith(below):
+            if not f"{path}/".startswith(below):
                 return real(descriptor, *rest, **more)
             return act(name, path, real, (descriptor, *rest), more)
 

@@ -27,9 +27,7 @@ from recgate.recording.plan import RecordingPlan
 from recgate.recording.replay import replay
 from recgate.recording.segment import read_segment
 from recgate.recording.service import RecordingService
-from recgate.recording.wallclock import WallClock
 from recgate.sansio.frames import CLIENT, UPSTREAM, Frame
-from recgate.transcript.gatewayframes import gateway_body
 from recgate_store_file.store import FileStore
 
 
@@ -151,33 +149,6 @@ async def test_an_old_part_is_sealed_while_the_session_is_idle(ground, monkeypat
         assert recorder.backlog == 0
         await recorder.close({"reason": "x"})
     assert len(ground.segments(recorder.session_id)) == 2
-
-
-async def test_a_wall_clock_that_is_set_is_noted_and_reorders_nothing(ground, monkeypatch):
-    """Forward and back by an hour, in two live sessions; one that has ended is left alone."""
-    monkeypatch.setattr(service_module, "TICK", 0.02)
-    offset = [0]
-    async with ground.service() as service:
-        service._clock = WallClock(lambda: time.time_ns() + offset[0])
-        recorders = [service.open(opened()) for _ in range(3)]
-        await recorders[2].close({"reason": "client-closed"})
-        for offset[0] in (3600 * 10**9, 0):
-            before = [recorder.journal.next_seq for recorder in recorders[:2]]
-            with trio.fail_after(20):
-                while [each.journal.next_seq - 1 for each in recorders[:2]] != before:  # noqa: ASYNC110 - of its own
-                    await trio.sleep(0.01)
-        for recorder in recorders[:2]:
-            recorder.append(UPSTREAM, "B", b"last")
-            await recorder.close({"reason": "client-closed"})
-    for recorder in recorders[:2]:
-        frames = ground.frames(recorder.session_id)
-        assert [frame.t for frame in frames] == sorted(frame.t for frame in frames)
-        said = [gateway_body(frame) for frame in frames if frame.kind == "note"]
-        assert [body["text"] for body in said] == [
-            "the gateway's wall clock jumped forward by 3600.0 s",
-            "the gateway's wall clock jumped back by 3600.0 s",
-        ]
-    assert [frame.kind for frame in ground.frames(recorders[2].session_id)] == ["opened", "closed"]
 
 
 async def test_close_is_idempotent_and_ends_appending(ground):
@@ -393,6 +364,20 @@ async def test_synced_frames_are_on_disk_before_they_go_on(ground, monkeypatch, 
     async with after.service(wrapping=ground.plan.wrapping) as service:
         await service.swept()
     assert [frame.data for frame in after.frames(recorder.session_id)][1:-1] == [b"forwarded"]
+
+
+async def test_the_directory_of_the_first_journals_survives_a_power_cut_with_them(
+    ground, monkeypatch, tmp_path_factory
+):
+    disk = PowerCut(ground.path, monkeypatch)
+    async with ground.service(synced=True) as service:
+        recorder = service.open(opened())
+        recorder.append(CLIENT, "F", b"the first")
+        await recorder.durable()
+        place = disk.leave(tmp_path_factory.mktemp("cut") / "left")
+        replay(place / "journal")
+        assert (place / "journal" / recorder.session_id / "000001.part").read_bytes()
+        await recorder.close({"reason": "client-closed"})
 
 
 async def test_a_callback_comes_once_it_is_on_disk_or_failed(ground, monkeypatch):

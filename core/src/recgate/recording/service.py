@@ -27,6 +27,7 @@ from recgate.recording.durability import GroupCommit
 from recgate.recording.journal import Journal
 from recgate.recording.limits import MAX_OPENED, MAX_REASON, MIN_FREE
 from recgate.recording.link import NotAsked, SealingWorker, WorkerLost, WorkerRefused
+from recgate.recording.logfiles import sync_directory
 from recgate.recording.plan import RecordingPlan
 from recgate.recording.publishing import LedgerPublishing
 from recgate.recording.recorder import Recorder, Unsealed
@@ -515,6 +516,8 @@ def _take_lock(root: Path) -> int:
     """Make the journal's directory ours for as long as this process lives."""
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Journals that are on the disk are lost with the name of the directory that they are in.
+        sync_directory(root.parent)
         descriptor = os.open(root / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise RecordingFailed(
