@@ -17,7 +17,7 @@ class Desk:
     """The service's side of a recorder: writes down what it is asked, and does it when the test says so."""
 
     def __init__(self):
-        self.over = False
+        self.share = SESSION_QUOTA
         self.weight = 0
         self.asked = []
         self.change = trio.Event()
@@ -81,9 +81,11 @@ def test_a_backlog_becomes_segments_of_bounded_size(recorder, sizes, taken):
 async def test_it_is_full_by_itself_and_with_all_others(recorder, desk):
     assert not recorder.full
     await recorder.room()
-    desk.over = True
+    desk.share = 0
     assert recorder.full
-    desk.over = False
+    desk.share = SESSION_QUOTA
+    recorder.backlog = SESSION_QUOTA - 1
+    assert not recorder.full
     recorder.backlog = SESSION_QUOTA
     assert recorder.full
     async with trio.open_nursery() as nursery:
@@ -94,7 +96,7 @@ async def test_it_is_full_by_itself_and_with_all_others(recorder, desk):
 
 
 async def test_a_failed_recorder_lets_nobody_wait_for_room(recorder, desk):
-    desk.over = True
+    desk.share = 0
     recorder.fail("the chain is lost")
     await recorder.room()
     with pytest.raises(RecordingFailed, match="the chain is lost"):

@@ -23,6 +23,7 @@ from recgate.errors import RecordingFailed
 from recgate.ids import new_session_id
 from recgate.model import Secret
 from recgate.recording import service as service_module
+from recgate.recording.limits import SESSION_QUOTA
 from recgate.recording.plan import RecordingPlan
 from recgate.recording.replay import replay
 from recgate.recording.segment import read_segment
@@ -493,6 +494,16 @@ async def test_journals_without_an_owner_count_against_the_quota(ground, monkeyp
         while service.over:
             await service.swept()
         service.check()
+
+
+async def test_a_session_may_have_as_much_waiting_as_it_leaves_to_all_others(ground):
+    own = SESSION_QUOTA
+    async with ground.service(quota=4 * own) as service:
+        assert service.share == 4 * own
+        for taken, left in ((2 * own, 2 * own), (4 * own - 1, own), (4 * own, 0), (own // 2, 7 * own // 2)):
+            service.weigh(taken)
+            assert (service.share, service.over) == (left, left == 0)
+            service.weigh(-taken)
 
 
 CHILD = """

@@ -67,7 +67,9 @@ MAX_EXIT: Final = 1 * KIB
 # A transcriber keeps at most 64 KiB by its contract; more than this is a bug in it and is not stored.
 MAX_STATE: Final = 1 * MIB
 
-# What waits for the store on local disk, per session and in all, before sessions stop reading.
+# What waits for the store on local disk, per session and in all, before sessions stop reading. While little waits
+# a session may have more than its own, as much as it leaves to all others: so a transfer of half a gigabyte is not held
+# to the pace of compression. The more sessions do so the less each gets, and none gets less than its own.
 SESSION_QUOTA: Final = 256 * MIB
 JOURNAL_QUOTA: Final = 4 << 30
 # A file of the commit log: large enough that its journals are synced seldom, small enough to be read at a start.

@@ -13,7 +13,7 @@ import trio
 
 from recgate.errors import RecordingFailed
 from recgate.recording.journal import Journal, Part
-from recgate.recording.limits import BATCH_BYTES, CLOSE_LIMIT, SESSION_QUOTA
+from recgate.recording.limits import BATCH_BYTES, CLOSE_LIMIT
 from recgate.sansio.frames import GATEWAY, Frame
 
 __all__ = ["Recorder", "Sealing", "Unsealed"]
@@ -47,7 +47,7 @@ class AppendAll(Protocol):
 class Sealing(Protocol):
     """What a recorder needs of the service that it belongs to."""
 
-    over: bool  # the backlog of all sessions is above the quota
+    share: int  # bytes that one session may have waiting for the store; none while all together have too many
 
     def weigh(self, added: int) -> None:
         """Some more bytes wait for the store, or fewer."""
@@ -122,7 +122,7 @@ class Recorder:
     @property
     def full(self) -> bool:
         """Too much waits for the store: nothing more may be read until `room` returns."""
-        return self.backlog >= SESSION_QUOTA or self._sealing.over
+        return self.backlog >= self._sealing.share
 
     async def room(self) -> None:
         """Wait while `full`. Returns as well when the recorder has failed: the next append says so."""

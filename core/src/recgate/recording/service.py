@@ -25,7 +25,7 @@ from recgate.ids import session_bytes
 from recgate.recording.directory import is_session
 from recgate.recording.durability import GroupCommit
 from recgate.recording.journal import Journal
-from recgate.recording.limits import MAX_OPENED, MAX_REASON, MIN_FREE
+from recgate.recording.limits import MAX_OPENED, MAX_REASON, MIN_FREE, SESSION_QUOTA
 from recgate.recording.link import NotAsked, SealingWorker, WorkerLost, WorkerRefused
 from recgate.recording.logfiles import sync_directory
 from recgate.recording.plan import RecordingPlan
@@ -71,7 +71,8 @@ class RecordingService:
         self.plan = plan
         self.store = store
         self.recorders: dict[str, Recorder] = {}
-        self.over = False  # the backlog of all sessions is above the quota; asked at every read
+        self.over = False  # the backlog of all sessions is above the quota
+        self.share = 0  # bytes that one session may have waiting; none when `over`; asked at every read
         self.recovered: Callable[[str, Mapping[str, object]], None] | None = None
         self.ledger = LedgerPublishing(plan.ledger)
         self.unneeded: Callable[[], None] | None = None  # called after each sweep
@@ -86,6 +87,7 @@ class RecordingService:
         self._attempts: dict[str, int] = {}
         self._backlog = 0  # bytes that wait for the store, of live sessions
         self._orphaned = 0  # and of those that no recorder is left of
+        self.weigh(0)
         self._clock = WallClock()
         self._lock = -1
         self._keyless = ""  # why the identity key cannot be had, where it rests elsewhere
@@ -287,7 +289,9 @@ class RecordingService:
     def weigh(self, added: int) -> None:
         """Some more bytes wait for the store, or fewer."""
         self._backlog += added
-        self.over = self._backlog + self._orphaned >= self.plan.quota
+        free = self.plan.quota - self._backlog - self._orphaned
+        self.over = free <= 0
+        self.share = 0 if self.over else max(SESSION_QUOTA, free)
 
     async def changed(self) -> None:
         """Wait until some backlog has become smaller, or a recorder has failed."""
