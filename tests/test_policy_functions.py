@@ -108,3 +108,11 @@ def test_a_function_is_known_as_it_is_now(session: psycopg.Connection) -> None:
     refused(session, "select later()")  # what the open transaction has made is in nobody's catalog
     session.execute("rollback")
     assert session.execute("select later()").fetchone() == (1,)
+
+
+def test_a_body_that_was_written_by_hand_through_a_view_is_read_anew(session: psycopg.Connection) -> None:
+    session.execute("create function changed() returns int language sql as 'select 1'")
+    session.execute("create view procs as select * from pg_proc")
+    assert session.execute("select changed()").fetchone() == (1,)
+    session.execute("update procs set prosrc = 'delete from victim; select 1' where proname = 'changed'")
+    refused(session, "select changed()")

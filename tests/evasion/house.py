@@ -109,6 +109,7 @@ def configuration(cluster: Cluster) -> dict[str, object]:
         "listeners": [{"protocol": "postgres", "bind": "127.0.0.1:0", "tls": "allow"}],
         "targets": [
             target("verbs", "verbs"),
+            {**target("verbs", "verbs"), "name": "verbs-known", "catalog_credential": "local:db"},
             *(target(name, "data") for name in ("content", "origin", "origin-mask", "origin-strict")),
         ],
         "policies": [
@@ -220,9 +221,9 @@ class House:
             self._renew_beside()
         return harmed
 
-    def attempt(self, attack: Attack) -> tuple[Heard, str]:
+    def attempt(self, attack: Attack, target: str = "verbs") -> tuple[Heard, str]:
         """Do it by the gateway; gives what was heard, and what is left."""
-        with self.through("verbs", "verbs", attack.encoding) as client:
+        with self.through(target, "verbs", attack.encoding) as client:
             heard = client.say(attack.said(str(self.marker), self.oid("verbs")))
         left = self.state("verbs")
         if left != self.intact:

@@ -124,7 +124,9 @@ class Bearings:
         found = self._found()
         if isinstance(found, Doubt):
             self._last = text, found  # the text itself is under way when this is asked again
-        if isinstance(found, Sight) and len(steps) > 1 and not all(map(self._quiet, steps[:-1])):
+        if isinstance(found, Sight) and any(
+            self._alters(each) or not self._quiet(each) for each in steps[:-1]
+        ):
             return _BEHIND
         return found
 
@@ -177,7 +179,7 @@ class Bearings:
         self._last = None
         steps = self._steps(text)
         if changes is None:
-            changes = any(map(alters, steps))
+            changes = any(map(self._alters, steps))
         temporary = all(step.effect is not Effect.RUNS for step in steps)
         for step in steps:
             if step.effect is Effect.ENDS:
@@ -199,6 +201,15 @@ class Bearings:
             return steps_of(text.decode(self._names.codec))
         except ValueError:
             return steps_of("\0")  # which parses nowhere
+
+    def _alters(self, step: Step) -> bool:
+        """Whether a statement may change what names mean: also by a view of the catalog itself."""
+        catalog = self._catalog
+        return alters(step) or any(
+            "pg_" in each.definition
+            for name in (step.written if catalog is not None else ())
+            for each in (catalog.relations_named(name) if catalog is not None else ())
+        )
 
     def _quiet(self, step: Step) -> bool:
         """Whether a statement leaves the path alone for certain."""

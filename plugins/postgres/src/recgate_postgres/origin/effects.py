@@ -6,7 +6,7 @@ function may call `set_config`, a trigger may, a DO block may. So the default is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from functools import lru_cache
 from typing import Final, cast
@@ -80,11 +80,12 @@ class Effect(Enum):
 class Step:
     """One statement: its effect and its tree."""
 
-    __slots__ = ("alters", "effect", "tree")
+    __slots__ = ("alters", "effect", "tree", "written")
 
     def __init__(self, effect: Effect, tree: Json) -> None:
         self.effect = effect
         self.tree = tree
+        self.written = tuple(_written(tree, 0)) if effect is Effect.RUNS else ()
         self.alters = _alters(effect, tree)
 
 
@@ -102,23 +103,21 @@ def _alters(effect: Effect, tree: Json) -> bool:
     kind = next(iter(tree), "")
     if effect is not Effect.RUNS or kind not in _LEAVES or "intoClause" in tree[kind]:
         return effect is Effect.RUNS
-    return _writes_catalog(tree, 0)
+    return any(name.startswith("pg_") for name in _written(tree, 0))
 
 
-def _writes_catalog(tree: object, depth: int) -> bool:
-    """Whether a superuser writes to the catalog itself, as far as names say; of what is too deep, nobody knows."""
+def _written(tree: object, depth: int) -> Iterator[str]:
+    """Give the bare names of relations that a statement writes to: a superuser may write to the catalog itself."""
     if depth > MAX_DEPTH:
-        return True
-    if isinstance(tree, list):
-        return any(_writes_catalog(each, depth + 1) for each in cast("list[object]", tree))
-    if not isinstance(tree, dict):
-        return False
-    for kind, body in cast("Json", tree).items():
-        if kind in _WRITES and str(body.get("relation", {}).get("relname", "")).startswith("pg_"):
-            return True
-        if _writes_catalog(body, depth + 1):
-            return True
-    return False
+        yield "pg_"  # nobody knows
+    elif isinstance(tree, list):
+        for each in cast("list[object]", tree):
+            yield from _written(each, depth + 1)
+    elif isinstance(tree, dict):
+        for kind, body in cast("Json", tree).items():
+            if kind in _WRITES:
+                yield str(body.get("relation", {}).get("relname", ""))
+            yield from _written(body, depth + 1)
 
 
 def _steps(text: str) -> Sequence[Step]:
