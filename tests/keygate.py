@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
@@ -18,7 +19,9 @@ __all__ = ["Gate"]
 class Gate(GatewayProcess):
     """A gateway in front of one database, its token for alice, and the trust file that an auditor took at the start."""
 
-    def __init__(self, directory: Path, cluster: Cluster, **gateway: object) -> None:
+    def __init__(
+        self, directory: Path, cluster: Cluster, vaults: Sequence[object] = (), **gateway: object
+    ) -> None:
         target = {
             "name": "prod-db",
             "protocol": "postgres",
@@ -31,6 +34,7 @@ class Gate(GatewayProcess):
             directory,
             {
                 "gateway": gateway,
+                "vaults": [*vaults, {"sealed": {}}],
                 "listeners": [{"protocol": "postgres", "bind": "127.0.0.1:0", "tls": "require"}],
                 "targets": [target],
             },

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
+from recgate.errors import PluginError
 from recgate.hookspecs import hookimpl
 from recgate.providers import SettingsModel
-from recgate_vault.settings import VaultSettings
+from recgate_vault.settings import TransitSettings, VaultSettings
 
 if TYPE_CHECKING:
     from recgate.config import Configuration
+    from recgate.keys.keeping import KeyKeeper
     from recgate.providers import Vault
 
 recgate_api = 1
@@ -19,7 +21,10 @@ recgate_api = 1
 @hookimpl
 def recgate_settings() -> Iterable[SettingsModel]:
     """Say where the settings stand."""
-    return [SettingsModel("vaults", "vault", VaultSettings)]
+    return [
+        SettingsModel("vaults", "vault", VaultSettings),
+        SettingsModel("keys", "transit", TransitSettings),
+    ]
 
 
 @hookimpl
@@ -32,3 +37,20 @@ def recgate_vaults(config: Configuration) -> Iterable[Vault]:
     signs = any(each.on_behalf is not None for each in settings)
     signer = Signer(config.data_dir, config.gateway.name) if signs else None
     return [ServerVault(each, config.limits.vault_timeout, signer) for each in settings]
+
+
+@hookimpl
+def recgate_key_keepers(config: Configuration) -> Iterable[KeyKeeper]:
+    """Give the keeper, if it is selected. Nothing is asked of a server yet."""
+    settings = config.keeper_options("transit")
+    if not isinstance(settings, TransitSettings):
+        return []
+    from recgate_vault.keykeeper import TransitKeeper
+
+    servers = cast("tuple[VaultSettings, ...]", config.options_of("vaults", "vault"))
+    for server in servers:
+        if server.name == settings.vault:
+            return [TransitKeeper(server, settings.mount)]
+    raise PluginError(
+        f"gateway: keys: transit: vault: no entry of `vaults:` is a vault called {settings.vault}. Add it there."
+    )

@@ -22,6 +22,7 @@ __all__ = [
     "KubernetesAuth",
     "OnBehalf",
     "TokenAuth",
+    "TransitSettings",
     "VaultSettings",
 ]
 
@@ -207,3 +208,12 @@ class VaultSettings(Settings):
         le=64,
         description="requests at once; a vault that hangs holds these and nothing else",
     )
+
+
+class TransitSettings(Settings):
+    """`gateway: keys: {transit: {…}}` — the gateway's own keys in the transit engine of a vault."""
+
+    vault: Annotated[str, AfterValidator(_vault_name)] = Field(
+        default="vault", description="the `name` of the entry of `vaults:` that is its server"
+    )
+    mount: Mount = Field(default="transit", description="where the transit engine is mounted")
