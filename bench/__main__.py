@@ -24,6 +24,7 @@ SECTIONS: Final[dict[str, Callable[[Scene], Iterator[Row]]]] = {
     "rows": postgres_rows.bulk_rows,
     "policy": policy_rows.policy_rows,
     "masks": mask_rows.masked_rows,
+    "columns": mask_rows.masked_columns,
     "detect": mask_rows.detection,
     "synced": postgres_rows.durability,
     "connect": postgres_rows.connections,

@@ -24,6 +24,7 @@ BUDGET: Final[dict[str, Limit]] = {
     "policy": Limit(0.98, 0.95),  # of the processor time of a transaction with no rule
     "masked-none": Limit(0.7, 0.5),  # of direct, a content mask that no row is hit by
     "masked-some": Limit(0.5, 0.3),  # of direct, one row in a hundred is
+    "masked-column": Limit(0.2, 0.08),  # of direct, one column of four masked by its origin
     "synced": Limit(0.6, 0.4),  # of `durability: written`
     "ssh-bulk": Limit(1.1, 0.8),  # of ProxyJump
     "ssh-echo": Limit(150.0, 220.0, at_most=True),  # µs added to direct's p50

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
 
 from bench.gateway import gateway
 from bench.pgwork import ROWS_TABLE, copy_out, pgbench, select
 from bench.postgres import Address, run_psql
-from bench.process import share_directory
+from bench.process import Meter, share_directory
 from bench.rounds import interleaved, median, paired
 from bench.scene import Scene
 from bench.table import Row
 from recgate_detect.corpus import measure
 
-__all__ = ["detection", "masked_rows"]
+__all__ = ["detection", "masked_columns", "masked_rows"]
 
 HITS_TABLE: Final = "wide_hits"
 # Not `email`, which is in every row of the wide table.
@@ -26,6 +26,12 @@ MASKS: Final = (
 _HITS: Final = f"""
 create unlogged table if not exists {HITS_TABLE} as
 select id, case when id % 100 = 0 then '4111111111111111' else name end as name, email, amount, seen from {ROWS_TABLE}
+"""  # noqa: S608 - two names of our own
+
+FOUR_TABLE: Final = "wide_four"
+COLUMN: Final = ({"name": "mail", "columns": [f"{FOUR_TABLE}.email"], "with": {"keep_last": 4}},)
+_FOUR: Final = f"""
+create unlogged table if not exists {FOUR_TABLE} as select id, name, email, amount from {ROWS_TABLE}
 """  # noqa: S608 - two names of our own
 
 
@@ -71,6 +77,47 @@ def masked_rows(scene: Scene) -> Iterator[Row]:
             paired(samples["masked"], samples["unmasked"]),
             detail=", ".join(f"{who} {median(values):,.0f}" for who, values in samples.items()) + " tps",
         )
+    scene.gateway.settle_quietly()
+
+
+def masked_columns(scene: Scene) -> Iterator[Row]:
+    """COPY out, as text and binary, and SELECT with one column of four masked by its origin, in every row."""
+    run_psql(scene.direct, _FOUR)
+    directory = scene.directory / "columns"
+    directory.mkdir()
+    share_directory(directory)
+    works: dict[str, Callable[[Address], float]] = {
+        "COPY out": partial(copy_out, table=FOUR_TABLE),
+        "COPY out, binary": partial(copy_out, table=FOUR_TABLE, options="(format binary)"),
+        "SELECT": partial(select, table=FOUR_TABLE),
+    }
+    with gateway(directory, scene.direct, None, masks=COLUMN) as masked:
+        for name, work in works.items():
+            spent: list[float] = []
+
+            def metered(work: Callable[[Address], float] = work, spent: list[float] = spent) -> float:
+                meter = Meter(masked.pid)
+                seconds = work(masked.database)
+                spent.append(meter.read()[0])
+                return seconds
+
+            samples = interleaved(
+                scene.effort.rounds,
+                {
+                    "direct": partial(work, scene.direct),
+                    "unmasked": partial(work, scene.gateway.database),
+                    "masked": metered,
+                },
+            )
+            yield Row(
+                f"{name}, one column of four masked, {scene.effort.rows:,} rows",
+                "direct",
+                paired(samples["direct"], samples["masked"]),
+                "masked-column",
+                detail=f"{paired(samples['unmasked'], samples['masked']):.2f} of unmasked; "
+                + ", ".join(f"{who} {median(values):.2f}" for who, values in samples.items())
+                + f" s; gateway {median(spent) / scene.effort.rows * 1e6:.2f} µs CPU a row",
+            )
     scene.gateway.settle_quietly()
 
 

@@ -91,9 +91,9 @@ def select(address: Address, table: str = ROWS_TABLE) -> float:
         return time.perf_counter() - started
 
 
-def copy_out(address: Address, table: str = ROWS_TABLE) -> float:
-    """COPY a table to the client; gives seconds."""
-    return _timed(address, f"\\copy {table} to '/dev/null'")
+def copy_out(address: Address, table: str = ROWS_TABLE, options: str = "") -> float:
+    """COPY a table to the client, with `options` as COPY has them; gives seconds."""
+    return _timed(address, f"\\copy {table} to '/dev/null' {options}")
 
 
 def copy_in(address: Address, rows: Path) -> float:

@@ -6,10 +6,13 @@ import csv
 import io
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recgate.mask import Becomes, MaskFailed, Replacer
 from recgate_postgres.grammar import syntax
 from recgate_postgres.maskfound import Found
+from recgate_postgres.origin import copies
 from recgate_postgres.origin.copies import CopyFormat, CopyMask, copy_format
 from recgate_postgres.origin.outcomes import Hidden, Outcome
 
@@ -114,3 +117,32 @@ def test_rows_that_are_not_as_foreseen_are_doubt(options, binary, row):
 def test_rows_whose_form_nobody_knows_are_doubt():
     with pytest.raises(MaskFailed):
         CopyMask(Outcome((None,)), binary=False)
+
+
+def outcome_of(fields):
+    try:
+        return list(fields())
+    except MaskFailed:
+        return None
+
+
+@given(
+    st.lists(st.sampled_from([b"\t", b"\\", b"\n", b"\\N", b"|", b"ab"]), max_size=12).map(b"".join),
+    st.sampled_from(b"\t|\\"),
+)
+def test_the_quick_way_through_a_row_of_text_gives_what_going_byte_by_byte_gives(row, delimiter):
+    form = CopyFormat(delimiter=bytes((delimiter,)))
+    whole = row.removesuffix(b"\n")
+    byte_by_byte = outcome_of(lambda: copies._plain_escaped(whole, form))
+    assert outcome_of(lambda: copies._plain(row, form)) == byte_by_byte
+
+
+@given(
+    st.lists(st.sampled_from([b",", b'"', b"'", b"\n", b"ab"]), max_size=12).map(b"".join),
+    st.sampled_from(b"\"'"),
+)
+def test_the_quick_way_through_a_row_of_csv_gives_what_going_byte_by_byte_gives(row, escape):
+    form = CopyFormat("csv", b",", b"", b'"', bytes((escape,)))
+    whole = row.rstrip(b"\r\n")
+    byte_by_byte = outcome_of(lambda: copies._csv_quoted(whole, form))
+    assert outcome_of(lambda: copies._csv(row, form)) == byte_by_byte
