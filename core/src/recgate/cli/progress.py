@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Final, TextIO, cast
 
@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.status import Status
 
-__all__ = ["counted", "waiting"]
+__all__ = ["counted", "steps", "waiting"]
 
 INTERVAL: Final = 0.2  # seconds between two looks of the person
 
@@ -58,3 +58,15 @@ def waiting(what: str) -> Generator[None]:
     with Progress(*columns, console=console, transient=True) as progress:
         progress.add_task(what, total=None)
         yield
+
+
+@contextmanager
+def steps(what: str) -> Generator[Callable[[int, int], None]]:
+    """Give a function that is told how much of how much is done, and shows it on a terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda done, total: None
+        return
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -23,6 +23,11 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
         "The gateway's own keys: list, rotate, go on when they are lost.",
     ),
     "kill": ("recgate.cli.watch", "kill", "End a live session."),
+    "ledger": (
+        "recgate.cli.ledger",
+        "ledger",
+        "The log of recordings and acts: heads, entries, whether it holds.",
+    ),
     "login": ("recgate.cli.login", "login", "Sign in at a gateway, by its identity provider."),
     "logout": ("recgate.cli.login", "logout", "End the sign-in, at the gateway and here."),
     "plugins": ("recgate.cli.plugins", "plugins", "Which plugins there are and what each provides."),

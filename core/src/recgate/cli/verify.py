@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -15,9 +15,11 @@ from rich.progress import track
 from recgate.cli.context import json_option, print_json
 from recgate.cli.elsewhere import Elsewhere, elsewhere_options
 from recgate.cli.proofs import are_files, check_proofs
+from recgate.cli.ledgerplace import is_ledger, ledger_beside, ledger_line, ledger_options, read_ledger
 from recgate.cli.recordings import MIN_PREFIX, NOTHING, Recordings, nothing
 from recgate.recipients.keyring import Keyring
 from recgate.recording.directory import RecordingDirectory, is_session
+from recgate.recording.ledgered import LEDGER, LedgerIndex
 from recgate.recording.reader import Archive, Readable
 from recgate.recording.report import LEVELS, Answer, Report, Status
 from recgate.recording.trust import TRUST_NAME, Trust
@@ -31,7 +33,7 @@ MAX_SIGNERS: Final = 10  # unknown keys that are named
 MEANINGS: Final = {
     "file": "signatures, chain, digests, numbers, an end",
     "logged": "every item is in the ledger",
-    "complete": "everything the ledger opened is here",
+    "complete": "everything that the ledger opened and sealed is here",
     "witnessed": "others vouch for the time",
     "contents": "frames recomputed against what was sealed",
 }
@@ -45,6 +47,8 @@ class _Place:
     trust: Trust
     journal: Path | None
     keyring: Keyring
+    beside: Path | None = None  # where its ledger is
+    ledger: LedgerIndex | None = None
 
 
 @click.command()
@@ -57,6 +61,7 @@ class _Place:
     metavar="FILE",
     help="Public keys to believe (a gateway's trust.json); may be given more than once.",
 )
+@ledger_options
 @click.option(
     "--require",
     multiple=True,
@@ -70,6 +75,8 @@ def verify(
     session: tuple[str, ...],
     everything: bool,
     trust: tuple[Path, ...],
+    ledger: Path | None,
+    checkpoints: tuple[Path, ...],
     require: tuple[str, ...],
     no_contents: bool,
     as_json: bool,
@@ -91,8 +98,9 @@ def verify(
             raise click.exceptions.Exit(NOTHING)
         return
     place = _offline(elsewhere, store, trust) if store is not None else _configured(elsewhere, trust)
-    names = _named(place, session) if session else sorted(Archive(place.store, place.journal).sessions())
-    if not names:
+    place = _with_ledger(place, ledger, checkpoints)
+    names = _named(place, session) if session else sorted(set(_known(place)))
+    if not names and place.ledger is None:
         nothing("there is no recording")
     tally = _Tally(require, pending_holds=not session)
     for report in _reports(place, names, contents=not no_contents):
@@ -103,7 +111,7 @@ def verify(
             for line in _lines(report, explain=bool(elsewhere.identities)):
                 click.echo(line)
     if not as_json:
-        for line in tally.lines():
+        for line in tally.lines(_about_ledger(place)):
             click.echo(line)
     if not tally.held:
         raise click.exceptions.Exit(NOTHING)
@@ -121,7 +129,11 @@ class _Tally:
     signers: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
 
     def add(self, report: Report) -> None:
-        """Count one recording."""
+        """Count one recording; what is wrong with the ledger itself counts against all of them."""
+        if report.session == LEDGER:
+            self.held = False
+            self.levels["logged"] = self.levels["complete"] = Answer.FAILED
+            return
         self.counts[report.status] += 1
         if report.status is Status.UNTRUSTED and len(self.signers) < MAX_SIGNERS:
             self.signers.add((report.gateway, report.key))
@@ -132,11 +144,12 @@ class _Tally:
             if answer is Answer.FAILED or self.levels[level] is Answer.OK:
                 self.levels[level] = answer
 
-    def lines(self) -> Iterator[str]:
-        """Give a line for each level, and how many recordings are what."""
+    def lines(self, ledger: Iterable[str]) -> Iterator[str]:
+        """Give a line for each level, what is said of the ledger, and how many recordings are what."""
         yield ""
         yield from aligned([[level, str(self.levels[level]), MEANINGS[level]] for level in LEVELS])
         yield ""
+        yield from ledger
         total = self.counts.total()
         which = ", ".join(f"{self.counts[status]} {status}" for status in Status if self.counts[status])
         yield f"{total} recording{'s' if total != 1 else ''}: {which}"
@@ -146,9 +159,38 @@ class _Tally:
             )
 
 
+def _with_ledger(place: _Place, ledger: Path | None, checkpoints: Sequence[Path]) -> _Place:
+    """Read the ledger, once for all recordings."""
+    directory = ledger or place.beside
+    if directory is None:
+        if checkpoints:
+            raise click.UsageError(
+                "--checkpoint is held against a ledger, and none is there: say --ledger DIR"
+            )
+        return place
+    return replace(place, ledger=read_ledger(directory, place.trust, checkpoints))
+
+
+def _about_ledger(place: _Place) -> Iterator[str]:
+    if place.ledger is not None:
+        yield neutralise(ledger_line(place.ledger))
+    elif place.trust.ledgers:
+        names = ", ".join(key.name for key in place.trust.ledgers[:5])
+        yield neutralise(
+            f"the trust file names a ledger ({names}); say --ledger DIR to hold recordings against it"
+        )
+
+
+def _known(place: _Place) -> Iterator[str]:
+    yield from Archive(place.store, place.journal).sessions()
+    if place.ledger is not None:
+        yield from place.ledger.names()
+
+
 def _offline(elsewhere: Elsewhere, store: Path, trust: Sequence[Path]) -> _Place:
-    beside = (store / TRUST_NAME, store.absolute().parent / TRUST_NAME)
-    return _Place(RecordingDirectory(store), Trust.load(*trust, beside=beside), None, elsewhere.keyring())
+    files = (store / TRUST_NAME, store.absolute().parent / TRUST_NAME)
+    loaded = Trust.load(*trust, beside=files)
+    return _Place(RecordingDirectory(store), loaded, None, elsewhere.keyring(), ledger_beside(store))
 
 
 def _configured(elsewhere: Elsewhere, trust: Sequence[Path]) -> _Place:
@@ -157,7 +199,10 @@ def _configured(elsewhere: Elsewhere, trust: Sequence[Path]) -> _Place:
     believed = trust or ([own] if own.exists() else [])
     journal = recordings.config.data_dir / "journal"
     keyring = elsewhere.keyring(recordings.config.data_dir)
-    return _Place(recordings.registry.store, Trust.load(*believed, beside=[own]), journal, keyring)
+    loaded, directory = Trust.load(*believed, beside=[own]), recordings.config.data_dir / "ledger"
+    # Where the trust file names a ledger, one that is gone is looked for all the same: that is an answer, too.
+    beside = directory if loaded.ledgers or is_ledger(directory) else None
+    return _Place(recordings.registry.store, loaded, journal, keyring, beside)
 
 
 def _named(place: _Place, names: Sequence[str]) -> list[str]:
@@ -189,12 +234,18 @@ def _reports(place: _Place, names: Sequence[str], *, contents: bool) -> Iterator
             journal=place.journal,
             contents=contents,
             keyring=place.keyring,
+            ledger=place.ledger,
         )
+    # Behind the recordings: what a live gateway has logged meanwhile is read by then.
+    if place.ledger is not None and (report := place.ledger.report()) is not None:
+        yield report
 
 
 def _lines(report: Report, *, explain: bool) -> Iterator[str]:
     """Give the lines of one recording; `explain` says as well why contents could not be looked at."""
     size = f"{report.segments} segments, {report.frames} frames, {report.stored} bytes"
+    if report.session == LEDGER:
+        size = "the ledger itself, in"
     yield neutralise(f"{report.session}  {report.status:<10}  {size}  {report.reason}".rstrip())
     for problem in report.problems:
         yield neutralise(f"    {problem.where}: {problem.what}")

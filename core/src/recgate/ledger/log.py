@@ -199,13 +199,13 @@ class Ledger:
         number = newest_tail(self.directory)
         known = self._tail
         if number is None:
-            return self._begin(0, Frontier())
+            return self._begin(0, Frontier(), b"")
         path = tail_path(self.directory, number)
         size = path.stat().st_size
         if known is not None and (known.number, known.whole) == (number, size):
             return known
         tail = read_tail(path)
-        if tail.ends and not self._is_ours(tail):
+        if tail.frontier.size and not self._is_ours(tail):
             raise LedgerDamaged(
                 f"ledger: {path} is not what this gateway's key has signed: it was changed, or keys/ledger.pem was. "
                 "Restore both from the same backup."
@@ -237,14 +237,14 @@ class Ledger:
     def _was_ours(self, tail: Tail, text: bytes) -> bool:
         return any(verify_ed25519(public, tail.signature, text) for public in self._former)
 
-    def _begin(self, number: int, before: Frontier) -> Tail:
+    def _begin(self, number: int, before: Frontier, signature: bytes) -> Tail:
         if number == 0 and self._published() is not None:
             raise LedgerDamaged(
                 f"ledger: {self.directory / WRITING} is gone, and a checkpoint says that there was a ledger. Restore "
                 "it from a backup, or move the whole directory and keys/ledger.pem away to begin a new one."
             )
-        self._put(f"{WRITING}/{number:012d}", head := pack_head(number, before), 0o600)
-        self._tail = Tail(number, before.copy(), before.copy(), len(head))
+        self._put(f"{WRITING}/{number:012d}", head := pack_head(number, before, signature), 0o600)
+        self._tail = Tail(number, before.copy(), before.copy(), len(head), inherited=signature)
         return self._tail
 
     def _add(self, tail: Tail, entries: Sequence[bytes]) -> Tail:
@@ -279,7 +279,7 @@ class Ledger:
             level, number = level + 1, number // WIDTH
             self._put(tile_name(level, number), hash_tile(self._edge(level, number, WIDTH)))
             full.append((str(level), number))
-        following = self._begin(tail.number + 1, tail.frontier)
+        following = self._begin(tail.number + 1, tail.frontier, tail.signature)
         tail_path(self.directory, tail.number).unlink()
         for where, index in full:
             # tlog-tiles: a partial tile may go once the full one is there.

@@ -1,7 +1,8 @@
 """The entries that do not fill a bundle yet, in one file that is only ever appended to.
 
     tail  = head batch*                      ; each behind its length and CRC-32, four bytes each
-    head  = [1, bundle, [root…]]             ; which bundle it becomes, and the full subtrees before it
+    head  = [1, bundle, [root…], signature]  ; which bundle it becomes, the full subtrees before it, and the
+                                             ; signature of the batch before it; none of the first tail
     batch = [[entry…], signature]            ; over the checkpoint text of the tree that ends with this batch
 
 An append is one write and one sync. Every batch carries the ledger's signature over the head that it leads to, so
@@ -49,11 +50,12 @@ class Tail:
         default_factory=list[tuple[int, bytes]]
     )  # size and signature of each batch
     cut: int = 0
+    inherited: bytes = b""
 
     @property
     def signature(self) -> bytes:
-        """Give the signature over the head that the last batch led to; none of a tail without batches."""
-        return self.ends[-1][1] if self.ends else b""
+        """Give the signature over the head that the last batch led to; none of a ledger without entries."""
+        return self.ends[-1][1] if self.ends else self.inherited
 
     def take(self, entries: Sequence[bytes], signature: bytes, size: int) -> None:
         """Add a batch of `size` bytes."""
@@ -80,9 +82,9 @@ def newest_tail(directory: Path) -> int | None:
     return max((int(name) for name in names if name.isascii() and name.isdigit()), default=None)
 
 
-def pack_head(number: int, before: Frontier) -> bytes:
+def pack_head(number: int, before: Frontier, signature: bytes) -> bytes:
     """Write the head of a tail."""
-    return _frame(encode([VERSION, number, list(before.roots)]))
+    return _frame(encode([VERSION, number, list(before.roots), signature]))
 
 
 def pack_batch(entries: Sequence[bytes], signature: bytes) -> bytes:
@@ -124,16 +126,19 @@ def read_tail(path: Path) -> Tail:
 
 def _head(body: bytes, offset: int, what: str) -> Tail:
     try:
-        version, number, roots = as_list(decode_strict(body, f"the head of {what}"), f"the head of {what}", 3)
+        items = as_list(decode_strict(body, f"the head of {what}"), f"the head of {what}", 4)
+        version, number, roots, signature = items
         hashes = as_list(roots, f"the head of {what}")
     except RecordingDamaged as error:
         raise LedgerDamaged(str(error)) from None
     if version != VERSION or type(number) is not int or f"{number:012d}" != what.rpartition("/")[2]:
         raise LedgerDamaged(f"{what} says that it is something else")
+    if type(signature) is not bytes or len(signature) != (SIGNATURE if number else 0):
+        raise LedgerDamaged(f"the head of {what} has no signature")
     if not all(type(each) is bytes for each in hashes):
         raise LedgerDamaged(f"the head of {what} has no hashes")
     before = Frontier(number * WIDTH, cast("list[bytes]", hashes))
-    return Tail(number, before, before.copy(), offset)
+    return Tail(number, before, before.copy(), offset, inherited=signature)
 
 
 def _batch(body: bytes, what: str, offset: int) -> tuple[list[bytes], bytes]:

@@ -8,7 +8,7 @@ from typing import Final
 
 __all__ = ["LEVELS", "Answer", "Problem", "Report", "Status"]
 
-# `logged`, `complete` and `witnessed` need the ledger. They are said to be unavailable, never passed over.
+# `logged`, `complete` and `witnessed` need the ledger. Without it they are said to be unavailable, never passed over.
 LEVELS: Final = ("file", "logged", "complete", "witnessed", "contents")
 MAX_PROBLEMS: Final = 200  # that are listed; a recording with more is not better known for it
 
@@ -19,8 +19,10 @@ class Status(StrEnum):
     ALTERED = "altered"
     MISSING = "missing"
     UNTRUSTED = "untrusted"
+    UNKNOWN = "unknown"
     INCOMPLETE = "incomplete"
     UNSEALED = "unsealed"
+    ERASED = "erased"
     RECOVERED = "recovered"
     COMPLETE = "complete"
 
@@ -61,8 +63,8 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """The recording is believed: complete, or recovered and saying so."""
-        return self.status in (Status.COMPLETE, Status.RECOVERED)
+        """The recording is believed: complete, recovered and saying so, or lawfully gone."""
+        return self.status in (Status.COMPLETE, Status.RECOVERED, Status.ERASED)
 
     def found(self, status: Status, where: str, what: str, level: str = "file") -> None:
         """Add a problem, which may make the status worse."""

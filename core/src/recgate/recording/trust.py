@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -12,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, cast
 
-from recgate.errors import ConfigurationError, RecordingDamaged
+from recgate.errors import ConfigurationError, LedgerDamaged, RecordingDamaged
+from recgate.ledger.note import Vkey
 from recgate.recording.cose import key_id
 from recgate.recording.succession import MAX_SUCCESSIONS, Succession, read_succession
 
@@ -45,6 +45,7 @@ class TrustFile:
     keys: tuple[bytes, ...]
     retired: Mapping[bytes, int]
     successions: tuple[bytes, ...] = ()
+    ledgers: tuple[Vkey, ...] = ()
 
     @property
     def current(self) -> bytes:
@@ -53,10 +54,11 @@ class TrustFile:
 
 
 class Trust:
-    """Identity keys by their id. Empty, nothing is believed and every recording is `untrusted`."""
+    """Identity keys by their id, and the keys of ledgers. Empty, every recording is `untrusted`."""
 
-    def __init__(self, keys: Iterable[tuple[str, bytes]] = ()) -> None:
+    def __init__(self, keys: Iterable[tuple[str, bytes]] = (), ledgers: Iterable[Vkey] = ()) -> None:
         self._keys = {key_id(key): (gateway, key) for gateway, key in keys}
+        self.ledgers = tuple(ledgers)
         self._retired: dict[bytes, int] = {}
         self.contradicted: set[bytes] = (
             set()
@@ -117,7 +119,8 @@ class Trust:
         Of the files `beside` a store nothing is believed but what keys of `paths` have signed: who follows them.
         """
         files = [read_trust(path) for path in paths]
-        trust = cls((file.gateway, key) for file in files for key in file.keys)
+        keys = [(file.gateway, key) for file in files for key in file.keys]
+        trust = cls(keys, (each for file in files for each in file.ledgers))
         for file in files:
             for kid, wall in file.retired.items():
                 trust.retire(kid, wall)
@@ -145,7 +148,7 @@ def read_trust(path: Path) -> TrustFile:
         ) from error
     try:
         return _parse(data)
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, binascii.Error) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, LedgerDamaged) as error:
         raise ConfigurationError(f"{path}: is not a trust file of this version: {error}") from error
 
 
@@ -166,7 +169,10 @@ def _parse(data: bytes) -> TrustFile:
     successions = [
         base64.b64decode(each, validate=True) for each in cast("list[str]", trust.get("successions", []))
     ]
-    return TrustFile(str(trust.get("gateway", "")), tuple(keys), retired, tuple(successions))
+    # A gateway of an older version has no ledger.
+    listed = cast("list[Mapping[str, str]]", trust.get("ledger", []))
+    ledgers = tuple(Vkey.parse(entry["vkey"]) for entry in listed)
+    return TrustFile(str(trust.get("gateway", "")), tuple(keys), retired, tuple(successions), ledgers)
 
 
 def _wall(text: str) -> int:

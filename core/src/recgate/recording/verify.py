@@ -18,6 +18,7 @@ from recgate.recipients.keyring import NOBODY, Keyring
 from recgate.recording.chain import SIDE_NAMES
 from recgate.recording.contents import ContentsCheck
 from recgate.recording.directory import HEADER_NAME, is_session
+from recgate.recording.ledgered import LedgerCheck, LedgerIndex
 from recgate.recording.reader import Archive, Readable
 from recgate.recording.report import Answer, Problem, Report, Status
 from recgate.recording.seal import End, Header, Seal, read_header, read_seal
@@ -52,6 +53,7 @@ def verify_session(
     journal: Path | None = None,
     contents: bool = True,
     keyring: Keyring = NOBODY,
+    ledger: LedgerIndex | None = None,
 ) -> Report:
     """Verify one recording.
 
@@ -62,8 +64,26 @@ def verify_session(
         journal: the directory in which a recording that is not sealed yet has its journal.
         contents: recompute the root of every segment from its frames, which takes µs a frame.
         keyring: what opens segments that are sealed to auditors. Of what it does not open, contents are not available.
+        ledger: what the recording is held against; read anew when it does not know something that has just come.
     """
+    report, lacking = _verify(session, store, trust, journal, contents, keyring, ledger)
+    if lacking and ledger is not None and ledger.read():
+        report, _ = _verify(session, store, trust, journal, contents, keyring, ledger)
+    return report
+
+
+def _verify(
+    session: str,
+    store: Readable,
+    trust: Trust,
+    journal: Path | None,
+    contents: bool,
+    keyring: Keyring,
+    ledger: LedgerIndex | None,
+) -> tuple[Report, bool]:
+    """Verify it once; says as well whether the ledger lacked something."""
     report = Report(session)
+    logged = LedgerCheck(report, ledger) if ledger is not None and is_session(session) else None
     pending = journal is not None and is_session(session) and os.path.isdir(journal / session)
     names = list(store.objects(session)) if is_session(session) else []
     if not names:
@@ -71,13 +91,13 @@ def verify_session(
             report.found(
                 Status.UNSEALED, session, "nothing of it is sealed yet; it is live, or waits for the sweeper"
             )
-        else:
+        elif logged is None or not logged.absent(pending=pending):
             report.found(Status.MISSING, session, "the store has no such recording")
-        return report
-    check = _Check(report, store, trust, ContentsCheck(report, keyring) if contents else None)
+        return report, False
+    check = _Check(report, store, trust, ContentsCheck(report, keyring) if contents else None, logged)
     check.run(names)
     check.conclude(pending=pending)
-    return report
+    return report, bool(logged is not None and logged.lacking)
 
 
 def verify_chain(
@@ -132,6 +152,7 @@ class _Check:
     store: Readable
     trust: Trust
     contents: ContentsCheck | None
+    logged: LedgerCheck | None = None
     header: Header | None = None
     signer: bytes = b""
     prev: bytes | None = None
@@ -193,6 +214,8 @@ class _Check:
         report.key = fingerprint(signed.key_id)
         if header.session != session_bytes(report.session):
             self.altered(HEADER_NAME, "is of another session")
+        if self.logged is not None:
+            self.logged.header(header, HEADER_NAME)
         public = self.trust.key(signed.key_id)
         if public is None:
             what = f"signed by {report.key}, which is not among the trusted keys"
@@ -227,6 +250,8 @@ class _Check:
         except (RecordingDamaged, KeyError) as error:
             self.altered(self._where(name, None), str(error))
             self._lose_track()
+            if self.logged is not None:
+                self.logged.unread(number)
             return
         report.stored += len(data)
         where = self._where(name, segment)
@@ -237,6 +262,8 @@ class _Check:
             self.altered(where, "its content is not what was sealed")
         if self.contents is not None:
             self.contents.segment(segment, where, self.header, sound=sound)
+        if self.logged is not None:
+            self.logged.segment(segment, number, where)
         self._go_on(name, segment)
 
     def sealed(self, segment: Segment, name: str, number: int) -> None:
@@ -330,6 +357,8 @@ class _Check:
                 )
         elif self.whole:
             self._completeness(self.end)
+        if self.logged is not None:
+            self.logged.conclude(pending=pending, ended=self.end is not None)
         if self.recovered and report.status is Status.COMPLETE:
             report.status = Status.RECOVERED
         levels = ["file"]
