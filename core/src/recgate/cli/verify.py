@@ -14,8 +14,8 @@ from rich.progress import track
 
 from recgate.cli.context import json_option, print_json
 from recgate.cli.elsewhere import Elsewhere, elsewhere_options
-from recgate.cli.proofs import are_files, check_proofs
 from recgate.cli.ledgerplace import is_ledger, ledger_beside, ledger_line, ledger_options, read_ledger
+from recgate.cli.proofs import are_files, check_proofs
 from recgate.cli.recordings import MIN_PREFIX, NOTHING, Recordings, nothing
 from recgate.recipients.keyring import Keyring
 from recgate.recording.directory import RecordingDirectory, is_session
@@ -24,6 +24,7 @@ from recgate.recording.reader import Archive, Readable
 from recgate.recording.report import LEVELS, Answer, Report, Status
 from recgate.recording.trust import TRUST_NAME, Trust
 from recgate.recording.verify import verify_session
+from recgate.recording.witnessed import Vouching
 from recgate.transcript.columns import aligned
 from recgate.transcript.neutral import neutralise
 
@@ -49,6 +50,7 @@ class _Place:
     keyring: Keyring
     beside: Path | None = None  # where its ledger is
     ledger: LedgerIndex | None = None
+    vouching: Vouching | None = None
 
 
 @click.command()
@@ -168,12 +170,17 @@ def _with_ledger(place: _Place, ledger: Path | None, checkpoints: Sequence[Path]
                 "--checkpoint is held against a ledger, and none is there: say --ledger DIR"
             )
         return place
-    return replace(place, ledger=read_ledger(directory, place.trust, checkpoints))
+    vouching = Vouching(directory, place.trust)
+    index = read_ledger(directory, place.trust, checkpoints, vouching.visit)
+    vouching.conclude(index)
+    return replace(place, ledger=index, vouching=vouching)
 
 
 def _about_ledger(place: _Place) -> Iterator[str]:
     if place.ledger is not None:
         yield neutralise(ledger_line(place.ledger))
+        if place.vouching is not None:
+            yield from map(neutralise, place.vouching.lines())
     elif place.trust.ledgers:
         names = ", ".join(key.name for key in place.trust.ledgers[:5])
         yield neutralise(
@@ -227,7 +234,7 @@ def _reports(place: _Place, names: Sequence[str], *, contents: bool) -> Iterator
     if console.is_terminal and len(names) > 1:
         shown = track(names, "verifying", console=console, transient=True)
     for name in shown:
-        yield verify_session(
+        report = verify_session(
             name,
             place.store,
             place.trust,
@@ -236,6 +243,9 @@ def _reports(place: _Place, names: Sequence[str], *, contents: bool) -> Iterator
             keyring=place.keyring,
             ledger=place.ledger,
         )
+        if place.ledger is not None and place.vouching is not None:
+            place.vouching.judge(report, place.ledger)
+        yield report
     # Behind the recordings: what a live gateway has logged meanwhile is read by then.
     if place.ledger is not None and (report := place.ledger.report()) is not None:
         yield report

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, cast
 
+from cryptography import x509
+
 from recgate.errors import ConfigurationError, LedgerDamaged, RecordingDamaged
 from recgate.ledger.note import Vkey
 from recgate.recording.cose import key_id
@@ -46,6 +48,8 @@ class TrustFile:
     retired: Mapping[bytes, int]
     successions: tuple[bytes, ...] = ()
     ledgers: tuple[Vkey, ...] = ()
+    witnesses: tuple[Vkey, ...] = ()
+    authorities: tuple[x509.Certificate, ...] = ()
 
     @property
     def current(self) -> bytes:
@@ -59,6 +63,8 @@ class Trust:
     def __init__(self, keys: Iterable[tuple[str, bytes]] = (), ledgers: Iterable[Vkey] = ()) -> None:
         self._keys = {key_id(key): (gateway, key) for gateway, key in keys}
         self.ledgers = tuple(ledgers)
+        self.witnesses: tuple[Vkey, ...] = ()  # whose cosignatures count
+        self.authorities: tuple[x509.Certificate, ...] = ()  # whose time stamps count
         self._retired: dict[bytes, int] = {}
         self.contradicted: set[bytes] = (
             set()
@@ -121,6 +127,8 @@ class Trust:
         files = [read_trust(path) for path in paths]
         keys = [(file.gateway, key) for file in files for key in file.keys]
         trust = cls(keys, (each for file in files for each in file.ledgers))
+        trust.witnesses = tuple(dict.fromkeys(each for file in files for each in file.witnesses))
+        trust.authorities = tuple(dict.fromkeys(each for file in files for each in file.authorities))
         for file in files:
             for kid, wall in file.retired.items():
                 trust.retire(kid, wall)
@@ -172,7 +180,18 @@ def _parse(data: bytes) -> TrustFile:
     # A gateway of an older version has no ledger.
     listed = cast("list[Mapping[str, str]]", trust.get("ledger", []))
     ledgers = tuple(Vkey.parse(entry["vkey"]) for entry in listed)
-    return TrustFile(str(trust.get("gateway", "")), tuple(keys), retired, tuple(successions), ledgers)
+    witnesses = tuple(map(Vkey.parse, cast("list[str]", trust.get("witnesses", []))))
+    pems = cast("list[str]", trust.get("authorities", []))
+    authorities = tuple(x509.load_pem_x509_certificate(pem.encode()) for pem in pems)
+    return TrustFile(
+        str(trust.get("gateway", "")),
+        tuple(keys),
+        retired,
+        tuple(successions),
+        ledgers,
+        witnesses,
+        authorities,
+    )
 
 
 def _wall(text: str) -> int:
