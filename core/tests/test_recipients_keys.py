@@ -80,7 +80,7 @@ def test_an_id_is_of_key_and_kind():
     ("read", "text", "expected"),
     [
         (Recipient.parse, encode("rgkey", b"\x01" + bytes(32)), "is a PRIVATE key"),
-        (Identity.parse, Identity.generate().recipient.text, "is a public key"),
+        (Identity.parse, encode("rgpub", b"\x01" + b"\x05" * 32), "is a public key"),
         (Recipient.parse, encode("age", b"\x01" + bytes(32)), "is not a public key of an auditor"),
         (Identity.parse, encode("age", b"\x01" + bytes(32)), "is not a private key of an auditor"),
         (Recipient.parse, encode("rgpub", b""), "is not a public key"),
