@@ -34,6 +34,7 @@ def test_a_share_is_made_and_read_from_files(maker, tmp_path) -> None:
     files = {}
     for name, person in zip("ab", maker.people, strict=False):
         files[name] = tmp_path / f"{name}.key", tmp_path / f"{name}.permit"
+        files[name][0].touch(mode=0o600)
         files[name][0].write_bytes(person.text.reveal())
         files[name][1].write_bytes(maker.permit(session, person).pack())
     share = tmp_path / "share"

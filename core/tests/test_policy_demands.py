@@ -10,7 +10,7 @@ from recgate.mask.masking import Mask, Masking
 from recgate.mask.replacing import Becomes, Replacer
 from recgate.policy.braking import NEVER, Brake
 from recgate.policy.demands import unmet
-from recgate.policy.effects import MASKS, MAX_ROWS, READ_ONLY
+from recgate.policy.obligations import MASKS, MAX_ROWS, READ_ONLY
 from recgate.sansio.frames import Request
 from recgate.session import Session
 

@@ -34,7 +34,7 @@ from recgate.mask.columns import ColumnPolicy
 from recgate.metrics import LOGIN_SECONDS
 from recgate.model import ConnectionInfo, Evidence, Principal, ScramKeys, TargetInfo
 from recgate.policy.braking import TODAY, Brake, counters_of
-from recgate.policy.effects import MASKS
+from recgate.policy.obligations import MASKS
 from recgate.policy.reading import ReadOnlyPolicy
 from recgate.providers import Challenge, Lease, Settling, Vault
 from recgate.sansio.asks import Denied, LoggedIn

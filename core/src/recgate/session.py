@@ -22,8 +22,8 @@ from recgate.metrics import DECISIONS
 from recgate.model import ConnectionInfo, Credential, Principal, TargetInfo
 from recgate.policy.braking import DISTINCT, NEVER, Brake, Crossing, counters_of, crossed
 from recgate.policy.demands import Met, unmet
-from recgate.policy.effects import MAX_ROWS
 from recgate.policy.narrowing import ORDINARY, narrowed, unjudged
+from recgate.policy.obligations import MAX_ROWS
 from recgate.providers import PolicyRequest
 from recgate.recording.originals import with_originals
 from recgate.sansio.asks import Denied

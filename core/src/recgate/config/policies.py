@@ -8,7 +8,7 @@ from typing import Final, cast
 from recgate.config.entries import EntryReader
 from recgate.config.problems import KeyPath, suggestion
 from recgate.config.sections import PluginEntry
-from recgate.policy.effects import MASKS, Then
+from recgate.policy.obligations import MASKS
 
 __all__ = ["DEFAULT_LANGUAGE", "read_policies", "rule_name"]
 
@@ -55,9 +55,11 @@ def read_policies(value: object, read: EntryReader, masks: Iterable[str]) -> tup
 
 def _check_masks(entry: PluginEntry, path: KeyPath, read: EntryReader, known: tuple[str, ...]) -> None:
     """Refuse a demand for a mask that is not there: it would refuse every session that it is meant for."""
-    then: object = getattr(entry.options, "then", None)
-    demanded = then.obligations.get(MASKS, ()) if isinstance(then, Then) else ()
-    for name in cast("tuple[str, ...]", demanded):
+    # Asked for by name: the model of `then:` is built of this package, and cannot be imported here.
+    obligations: object = getattr(getattr(entry.options, "then", None), "obligations", None)
+    if not isinstance(obligations, dict):
+        return
+    for name in cast("dict[str, tuple[str, ...]]", obligations).get(MASKS, ()):
         if name not in known:
             read.problems.add(
                 (*path, "then", "allow", MASKS),

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from recgate.policy.effects import MASKS, MAX_ROWS, READ_ONLY, REASON, SESSION_TIME
+from recgate.policy.obligations import MASKS, MAX_ROWS, READ_ONLY, REASON, SESSION_TIME
 from recgate.sansio.frames import Request
 
 if TYPE_CHECKING:

@@ -13,22 +13,11 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_va
 from recgate.config.values import Duration, Settings
 
 __all__ = [
-    "MASKS",
-    "MAX_ROWS",
-    "READ_ONLY",
-    "REASON",
     "RULE_NAME",
-    "SESSION_TIME",
     "Demands",
     "Hold",
     "Then",
 ]
-
-SESSION_TIME: Final = "session_time"
-REASON: Final = "reason"
-MAX_ROWS: Final = "max_rows"
-READ_ONLY: Final = "read_only"
-MASKS: Final = "masks"
 
 # A rule's name stands in refusals, audit events and search terms.
 RULE_NAME: Final = r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,62}\z"

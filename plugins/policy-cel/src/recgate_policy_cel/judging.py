@@ -9,8 +9,8 @@ from typing import Final
 from recgate.decisions import ALLOW, Alert, Decision, Effect, stricter
 from recgate.policy import Act, acts_of
 from recgate.policy.braking import FLOWING, Counted
-from recgate.policy.effects import MAX_ROWS
 from recgate.policy.holding import Question, waiting, words
+from recgate.policy.obligations import MAX_ROWS
 from recgate.providers import PolicyRequest
 from recgate_policy_cel.evaluation import Program, name_of
 from recgate_policy_cel.folding import fold, upper

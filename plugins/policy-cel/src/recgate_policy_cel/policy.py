@@ -11,8 +11,8 @@ from recgate.dispatch import deny_overrides
 from recgate.model import TargetInfo
 from recgate.policy import acts_of
 from recgate.policy.braking import Counted
-from recgate.policy.effects import MAX_ROWS
 from recgate.policy.examining import Finding
+from recgate.policy.obligations import MAX_ROWS
 from recgate.providers import PolicyRequest
 from recgate.session import Session
 from recgate_policy_cel.checking import check

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from recgate.hookspecs import hookimpl
 from recgate.model import ConnectionInfo, Credential, TargetInfo
 from recgate.policy import Act
-from recgate.policy.effects import MAX_ROWS, READ_ONLY
+from recgate.policy.obligations import MAX_ROWS, READ_ONLY
 from recgate.providers import ProtocolProvider
 from recgate.sansio.relay import Relay
 from recgate.sansio.surveys import Surveyor
