@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from core.tests.recordings import Maker
 from recgate.errors import ConfigurationError
+from recgate.ledger.note import ED25519, Vkey
 from recgate.recording.cose import key_id, public_bytes
 from recgate.recording.recovery import recover
 from recgate.recording.sealer import Signer
@@ -113,6 +114,20 @@ def test_of_a_file_beside_the_store_its_statements_alone_count(tmp_path):
     assert trust.key(kid(THIEF)) is None
     assert trust.retired(kid(FIRST)) == NOW
     assert Trust.load(own).key(kid(SECOND)) is None
+
+
+def test_a_ledgers_key_is_followed_under_the_ledgers_name():
+    first, second = (Vkey("recgate/gate-1/00", ED25519, public_bytes(key)) for key in (FIRST, SECOND))
+    statement = sign_succession("gate-1", FIRST, SECOND, NOW)
+    trust = Trust(ledgers=[first])
+    trust.follow([statement])
+    assert trust.ledgers == (first, second)
+    assert trust.key(kid(SECOND)) is None  # which signs no recording for it
+    trust = Trust(ledgers=[first])
+    trust.follow(
+        [statement, sign_succession("gate-1", FIRST, THIEF, NOW), sign_succession("x", SECOND, FIRST, NOW)]
+    )
+    assert trust.ledgers == (first,)
 
 
 # -- what verify makes of it ---------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -105,6 +105,7 @@ class Trust:
             except RecordingDamaged:
                 continue  # as if it were not there: whatever rests on it is untrusted
             named.setdefault(key_id(found.old), []).append(found)
+        self.ledgers = tuple(dict.fromkeys(each for key in self.ledgers for each in _line(key, named)))
         waiting = deque(self._keys)
         while waiting:
             kid = waiting.popleft()
@@ -135,6 +136,18 @@ class Trust:
         statements = dict.fromkeys(statement for file in files for statement in file.successions)
         trust.follow([*statements, *(each for path in beside for each in statements_in(path))])
         return trust
+
+
+def _line(key: Vkey, named: Mapping[bytes, list[Succession]]) -> Iterator[Vkey]:
+    """Give a key of a ledger and those that follow it, up to one that named none, or several."""
+    seen: set[bytes] = set()
+    while key.public not in seen:
+        seen.add(key.public)
+        yield key
+        followers = {each.new for each in named.get(key_id(key.public), ())}
+        if len(followers) == 1:
+            # The ledger keeps its name, whoever signs.
+            key = Vkey(key.name, key.kind, followers.pop())
 
 
 def statements_in(path: Path) -> tuple[bytes, ...]:
