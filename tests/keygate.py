@@ -57,7 +57,9 @@ class Gate(GatewayProcess):
     def statuses(self, *words: str) -> list[str]:
         """What an auditor finds with nothing but the store and a trust file; by session, oldest first."""
         store = ("--store", str(self.data_dir / "recordings"), "--trust", str(self.auditors))
-        return [row["status"] for row in self.rows("verify", "--all", *store, *words)]
+        rows = self.rows("verify", "--all", *store, *words)
+        self.ledger = [row["status"] for row in rows if row["session"] == "ledger"]
+        return [row["status"] for row in rows if row["session"] != "ledger"]
 
     def listed(self) -> int:
         """How many sessions the catalog has, live ones among them."""
