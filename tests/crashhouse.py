@@ -154,6 +154,10 @@ class CrashGate(GatewayProcess):
         """Wait until every session is sealed; gives their ids."""
         ended = {"sealed", "recovered"}
         self.until(lambda: {row["status"] for row in self.rows("sessions")} <= ended, "every session sealed")
+        # One that died before it was listed has a journal, and a row only once that is sealed.
+        self.until(
+            lambda: all(each["status"] != "unsealed" for each in self.verified()), "every journal sealed"
+        )
         return [str(row["id"]) for row in self.rows("sessions")]
 
     def archive(self) -> Archive:

