@@ -70,7 +70,7 @@ def test_without_the_token_no_session_is_opened_and_those_that_are_open_lose_not
             with pytest.raises(psycopg.OperationalError) as refused:
                 gate.connect()
             assert str(token.pin_file) not in str(refused.value)
-            (told,) = gate.events("session.refused")
+            (told,) = gate.until(lambda: gate.events("session.refused"), "session.refused")
             assert "keys: the token gate" in str(told["reason"])
             connection.execute("SELECT 'meanwhile'")
         token.put_back()

@@ -53,7 +53,7 @@ def test_recordings_rest_on_keys_that_openbao_keeps(tmp_path: Path, cluster: Clu
             gate.until(lambda: "recording.key-away" in gate.log(), "the server missed")
             with pytest.raises(psycopg.OperationalError):
                 gate.connect()
-            (told,) = gate.events("session.refused")
+            (told,) = gate.until(lambda: gate.events("session.refused"), "session.refused")
             assert f"keys: vault hv: {bao.address} cannot be reached" in str(told["reason"])
             connection.execute("SELECT 'meanwhile'")
         bao.start()

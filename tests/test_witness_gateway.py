@@ -171,7 +171,7 @@ def test_sessions_wait_for_a_witness_if_told_to_and_the_client_is_told_why(
         with pytest.raises(psycopg.OperationalError) as caught:
             house.session()
         assert "FATAL" in str(caught.value)
-        (refused,) = house.events("session.refused")
+        (refused,) = house.gate.until(lambda: house.events("session.refused"), "session.refused")
         assert "witness own.example/w has not vouched for the ledger for 3 s" in refused["reason"]
         house.watched_by({"path": str(state), "key": key}, after="3s", then="refuse")
     with house.gate:

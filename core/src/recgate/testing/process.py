@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self, TypeVar, cast
 
 import yaml
 
@@ -24,6 +24,9 @@ __all__ = ["GatewayProcess"]
 STOP: Final = 60.0  # seconds to stop by itself before the test fails
 COMMAND: Final = 60.0  # seconds for a command
 PATIENCE: Final = 60.0  # seconds for what happens in the gateway's own time
+
+
+Seen = TypeVar("Seen")
 
 
 class GatewayProcess:
@@ -107,13 +110,17 @@ class GatewayProcess:
         """Run a listing with `--json` and give its objects; an empty answer is an empty list."""
         return [json.loads(line) for line in self.run(*words, "--json", check=False).splitlines()]
 
-    def until(self, true: Callable[[], object], what: str) -> None:
-        """Look again and again until `true()`. Raises `AssertionError` with `what` and the log after `PATIENCE`."""
+    def until(self, true: Callable[[], Seen], what: str) -> Seen:
+        """Look again and again until `true()`; gives what it gave. The audit trail, for one, follows the answer.
+
+        Raises `AssertionError` with `what` and the log after `PATIENCE`.
+        """
         deadline = time.monotonic() + PATIENCE
-        while not true():
+        while not (seen := true()):
             if time.monotonic() > deadline:
                 raise AssertionError(f"in {PATIENCE:.0f} s not seen: {what}\n{self.log()}")
             time.sleep(0.05)
+        return seen
 
     def token(self, user: str, *words: str) -> str:
         """Issue a gateway token."""
