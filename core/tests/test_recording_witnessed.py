@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import pytest
@@ -17,8 +18,8 @@ from recgate.ledger.entries import pack_entry
 from recgate.ledger.log import Ledger
 from recgate.ledger.note import Note, parse_note
 from recgate.recording.ledgered import LedgerIndex
-from recgate.recording.report import Answer, Report
-from recgate.recording.trust import Trust
+from recgate.recording.report import Answer, Report, Status
+from recgate.recording.trust import Trust, statements_in
 from recgate.recording.witnessed import Vouching
 from recgate.witness.timestamps import Query, authorities, stamp_path
 from recgate.witness.vouching import keep
@@ -182,3 +183,92 @@ def test_the_command_says_who_vouches(tmp_path):
     done = CliRunner().invoke(main, [str(each) for each in words])
 
     assert "vouches for nothing here" in done.output
+
+
+def test_that_no_trusted_witness_says_anything_is_a_failure_of_the_ledger(house):
+    house.log()
+    vouching = Vouching(house.directory, house.trust)
+    index = LedgerIndex(house.directory, house.trust.ledgers, (), vouching.visit)
+    index.read()
+    vouching.conclude(index)
+    report = vouching.silence(index)
+    assert report is not None
+    assert not report.ok
+    assert report.levels["witnessed"] is Answer.FAILED
+    assert report.levels["logged"] is Answer.UNAVAILABLE
+    house.trust.witnesses = ()
+    assert vouching.silence(index) is None
+
+
+def test_what_a_witness_signed_under_a_head_that_was_kept_elsewhere_counts(house):
+    note = house.log()
+    held = Note(note.text, (*note.lines, cosign(note.text, W.name, WITNESS, 1_800_000_000))).encode()
+    vouching = Vouching(house.directory, house.trust, [("kept", held)])
+    index = LedgerIndex(house.directory, house.trust.ledgers, (), vouching.visit)
+    index.read()
+    vouching.conclude(index)
+    assert vouching.silence(index) is None
+    report = Report(SESSION)
+    vouching.judge(report, index)
+    assert report.levels["witnessed"] is Answer.OK
+
+
+NOW = 1_800_000_000 * 10**9
+DAY = 24 * 3600 * 10**9
+
+
+@pytest.mark.parametrize(
+    ("opened", "before", "seen", "status"),
+    [
+        (NOW, NOW - DAY, 0, Status.COMPLETE),
+        (NOW - DAY, NOW - DAY, 0, Status.COMPLETE),
+        (NOW - DAY, NOW, 0, Status.UNKNOWN),
+        (NOW - 200 * 10**9, NOW, 0, Status.COMPLETE),  # the disk was full for a moment
+        (NOW - DAY, NOW + DAY, 0, Status.COMPLETE),  # a clock that was ahead proves nothing
+        (NOW - DAY, NOW - 2 * DAY, NOW, Status.UNKNOWN),  # a witness had seen all that there was
+        (NOW, NOW - 2 * DAY, NOW, Status.COMPLETE),
+    ],
+)
+def test_a_recording_that_was_dated_back_is_not_known(house, opened, before, seen, status):
+    house.ledger.append([pack_entry("policy", before, bytes(32), bytes(16))])
+    if seen:
+        house.cosigned(parse_note(house.ledger.publish()), seen // 10**9)
+    house.ledger.append(
+        [
+            pack_entry("open", opened, session_bytes(SESSION), bytes(32), bytes(16)),
+            pack_entry("close", opened, session_bytes(SESSION), 1, 3, bytes(32)),
+        ]
+    )
+    note = parse_note(house.ledger.publish())
+    held = Note(note.text, (*note.lines, cosign(note.text, W.name, WITNESS, NOW // 10**9 + 1))).encode()
+    vouching = Vouching(house.directory, house.trust, [] if seen else [("kept", held)])
+    index = LedgerIndex(house.directory, house.trust.ledgers, (), vouching.visit, NOW)
+    index.read()
+    vouching.conclude(index)
+    report = Report(SESSION, opened=opened)
+    vouching.judge(report, index)
+    assert report.status is status
+    assert (report.levels["witnessed"] is Answer.FAILED) is (status is Status.UNKNOWN)
+
+
+@pytest.mark.parametrize("name", ["timestamps", "cosigned"])
+@pytest.mark.parametrize("what", ["file", "pipe in it"])
+def test_something_else_in_the_place_of_what_was_said_is_no_crash_and_no_wait(house, name, what):
+    house.log()
+    place = house.directory / name
+    if what == "file":
+        place.write_bytes(b"")
+    else:
+        place.mkdir()
+        os.mkfifo(place / "5.tsr")
+    house.verified()
+
+
+def test_a_pipe_in_the_place_of_a_file_is_no_wait(house, tmp_path):
+    house.log()
+    (house.directory / "checkpoint").unlink()
+    os.mkfifo(house.directory / "checkpoint")
+    _, _, findings = house.verified()
+    assert findings
+    os.mkfifo(tmp_path / "trust.json")
+    assert statements_in(tmp_path / "trust.json") == ()

@@ -11,6 +11,7 @@ import click
 from recgate.cli.progress import steps
 from recgate.errors import LedgerDamaged
 from recgate.ledger.checkpointtext import Checkpoint, parse_checkpoint
+from recgate.ledger.note import MAX_NOTE
 from recgate.ledger.reading import read_checkpoint
 from recgate.ledger.tail import newest_tail
 from recgate.ledger.tiles import CHECKPOINT_NAME
@@ -20,7 +21,7 @@ from recgate.recording.trust import Trust
 P = ParamSpec("P")
 R = TypeVar("R")
 
-__all__ = ["is_ledger", "ledger_beside", "ledger_line", "ledger_options", "read_ledger"]
+__all__ = ["held_heads", "is_ledger", "ledger_beside", "ledger_line", "ledger_options", "read_ledger"]
 
 
 def ledger_options(command: Callable[P, R]) -> Callable[P, R]:
@@ -68,6 +69,14 @@ def read_ledger(
     with steps("reading the ledger") as at:
         index.read(at)
     return index
+
+
+def held_heads(checkpoints: Sequence[Path]) -> list[tuple[str, bytes]]:
+    """Give the bytes of heads that somebody kept, by where they are. Raises `UsageError`: one cannot be read."""
+    try:
+        return [(str(path), path.read_bytes()[: MAX_NOTE + 1]) for path in checkpoints]
+    except OSError as error:
+        raise click.UsageError(f"a checkpoint cannot be read: {error}") from error
 
 
 def _kept(path: Path) -> Checkpoint:

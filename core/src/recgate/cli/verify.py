@@ -14,7 +14,14 @@ from rich.progress import track
 
 from recgate.cli.context import json_option, print_json
 from recgate.cli.elsewhere import Elsewhere, elsewhere_options
-from recgate.cli.ledgerplace import is_ledger, ledger_beside, ledger_line, ledger_options, read_ledger
+from recgate.cli.ledgerplace import (
+    held_heads,
+    is_ledger,
+    ledger_beside,
+    ledger_line,
+    ledger_options,
+    read_ledger,
+)
 from recgate.cli.proofs import are_files, check_proofs
 from recgate.cli.recordings import MIN_PREFIX, NOTHING, Recordings, nothing
 from recgate.recipients.keyring import Keyring
@@ -134,7 +141,10 @@ class _Tally:
         """Count one recording; what is wrong with the ledger itself counts against all of them."""
         if report.session == LEDGER:
             self.held = False
-            self.levels["logged"] = self.levels["complete"] = Answer.FAILED
+            failed = {level for level, answer in report.levels.items() if answer is Answer.FAILED}
+            # Of a ledger that is damaged nobody can say either what it has and is not here.
+            failed |= {"complete"} if "logged" in failed else set()
+            self.levels.update(dict.fromkeys(failed, Answer.FAILED))
             return
         self.counts[report.status] += 1
         if report.status is Status.UNTRUSTED and len(self.signers) < MAX_SIGNERS:
@@ -170,7 +180,7 @@ def _with_ledger(place: _Place, ledger: Path | None, checkpoints: Sequence[Path]
                 "--checkpoint is held against a ledger, and none is there: say --ledger DIR"
             )
         return place
-    vouching = Vouching(directory, place.trust)
+    vouching = Vouching(directory, place.trust, held_heads(checkpoints))
     index = read_ledger(directory, place.trust, checkpoints, vouching.visit)
     vouching.conclude(index)
     return replace(place, ledger=index, vouching=vouching)
@@ -247,8 +257,12 @@ def _reports(place: _Place, names: Sequence[str], *, contents: bool) -> Iterator
             place.vouching.judge(report, place.ledger)
         yield report
     # Behind the recordings: what a live gateway has logged meanwhile is read by then.
-    if place.ledger is not None and (report := place.ledger.report()) is not None:
-        yield report
+    if place.ledger is not None:
+        report = place.ledger.report()
+        if report is None and place.vouching is not None:
+            report = place.vouching.silence(place.ledger)
+        if report is not None:
+            yield report
 
 
 def _lines(report: Report, *, explain: bool) -> Iterator[str]:

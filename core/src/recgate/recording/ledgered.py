@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -33,6 +34,9 @@ class SessionLeaves:
 
     wall: int = 0
     opened: int | None = None  # the entry
+    after: int = (
+        0  # the latest time that an entry before that one has: what is opened there was not there then
+    )
     commitments: set[bytes] = field(default_factory=set[bytes])
     seals: bytearray = field(default_factory=bytearray)
     closed: tuple[int, int, int, bytes] | None = None  # entry, segments, frames, digest of the last seal
@@ -76,8 +80,12 @@ class LedgerIndex:
         keys: Sequence[Vkey],
         older: Sequence[tuple[str, Checkpoint]] = (),
         visit: Callable[[int, bytes], None] | None = None,
+        now: int | None = None,
     ) -> None:
         self._also = visit
+        # A clock that was ahead must not make all that comes after it look as if it had been dated back.
+        self._now = time.time_ns() if now is None else now
+        self._latest = 0
         self.reading = LedgerReading(directory, keys, self._visit, older)
         self.sessions: dict[bytes, SessionLeaves] = {}
         self.since = 0  # when it begins, ns
@@ -121,7 +129,12 @@ class LedgerIndex:
         if index == 0:
             self.since = entry.wall
         if (session := entry.session) is not None:
-            self.sessions.setdefault(session, SessionLeaves()).take(index, entry)
+            leaves = self.sessions.setdefault(session, SessionLeaves())
+            if leaves.opened is None:
+                leaves.after = self._latest
+            leaves.take(index, entry)
+        if self._latest < entry.wall <= self._now:
+            self._latest = entry.wall
 
 
 class LedgerCheck:

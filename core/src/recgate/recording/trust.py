@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -161,7 +162,7 @@ def statements_in(path: Path) -> tuple[bytes, ...]:
 def read_trust(path: Path) -> TrustFile:
     """Read one file. Raises `ConfigurationError` for what cannot be read or is not a trust file."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=_open_at_once) as file:
             data = file.read(MAX_TRUST + 1)
     except OSError as error:
         raise ConfigurationError(
@@ -171,6 +172,11 @@ def read_trust(path: Path) -> TrustFile:
         return _parse(data)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, LedgerDamaged) as error:
         raise ConfigurationError(f"{path}: is not a trust file of this version: {error}") from error
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    # One beside a store may be a pipe that nobody writes to.
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def _parse(data: bytes) -> TrustFile:

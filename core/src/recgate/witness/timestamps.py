@@ -85,6 +85,6 @@ def stamped(ledger: Path) -> list[int]:
         names = [
             path.name.removesuffix(".tsr") for path in (ledger / DIRECTORY).iterdir() if path.suffix == ".tsr"
         ]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted(int(name) for name in names if name.isascii() and name.isdigit() and len(name) < 20)

@@ -87,7 +87,7 @@ def kept(ledger: Path) -> list[tuple[str, bytes]]:
     found: list[tuple[str, bytes]] = []
     for path in (ledger / "checkpoint", *paths):
         try:
-            with open(path, "rb") as file:
+            with open(path, "rb", opener=_open_plain) as file:
                 found.append((str(path.relative_to(ledger)), file.read(MAX_NOTE + 1)))
         except FileNotFoundError:
             continue
@@ -100,6 +100,7 @@ def vouched(
     witnesses: Iterable[Vkey],
     root_at: RootAt,
     roots: Sequence[x509.Certificate] = (),
+    held: Sequence[tuple[str, bytes]] = (),
 ) -> list[Vouched]:
     """Say what each trusted witness vouches for, and each time-stamp authority as a whole, the largest of it.
 
@@ -109,10 +110,11 @@ def vouched(
         witnesses: the witnesses that the reader trusts; what others say is passed over.
         root_at: of the ledger as it is here, recomputed from its entries.
         roots: the authorities whose time stamps the reader trusts.
+        held: further heads by their names, which somebody kept elsewhere. Not all need be cosigned.
     """
     found: dict[str, Vouched] = {}
     trusted = list(witnesses)
-    for name, data in kept(ledger):
+    for name, data in [*held, *kept(ledger)]:
         try:
             note = parse_note(data)
             note.verified(*log_keys)
@@ -161,7 +163,12 @@ def _stamps(
         return
     text = Checkpoint(log_keys[0].name if log_keys else "", size, root).text
     try:
-        with open(stamp_path(ledger, size), "rb") as file:
+        with open(stamp_path(ledger, size), "rb", opener=_open_plain) as file:
             yield Vouched(AUTHORITY, size, verify_stamp(file.read(MAX_TOKEN + 1), text, roots))
     except (OSError, LedgerDamaged) as exc:
         yield Vouched(AUTHORITY, size, 0, f"over the first {size} entries: {exc}")
+
+
+def _open_plain(path: str, flags: int) -> int:
+    # Neither a link out of the ledger nor a pipe that nobody writes to.
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
