@@ -57,10 +57,10 @@ def test_entries_are_listed_by_kind_and_session(archive):
     archive.run("ledger", "entries", "--session", "ZZZZZZ", status=1)
 
 
-def test_before_the_first_session_there_is_none(tmp_path):
+def test_before_the_first_start_there_is_none(tmp_path):
     archive = Archive(tmp_path)
     archive.run("ledger", status=1)
-    assert "begins it with its first session" in archive.errors
+    assert "begins it when it first starts" in archive.errors
 
 
 def test_verify_holds_recordings_against_the_ledger(archive):

@@ -13,7 +13,15 @@ from recgate.errors import LedgerDamaged
 from recgate.ledger.entries import MAX_TEXT, NOBODY, SHAPES, digest_of, pack_entry, read_entry, who_is
 from recgate.ledger.tiles import MAX_ENTRY
 
-OF = {"session": bytes(16), "digest": bytes(32), "uint": 7, "who": NOBODY, "text": "a word", "bool": True}
+OF = {
+    "session": bytes(16),
+    "request": bytes(16),
+    "digest": bytes(32),
+    "uint": 7,
+    "who": NOBODY,
+    "text": "a word",
+    "bool": True,
+}
 
 
 @pytest.mark.parametrize("kind", SHAPES)

@@ -15,6 +15,8 @@ __all__ = ["MEANINGS", "emitted", "events_page"]
 ROOT: Final = Path(__file__).resolve().parents[2]
 SOURCES: Final = ("core/src", "plugins/*/src")
 
+NOT_FIELDS: Final = ("restricts",)
+
 MEANINGS: Final = words("events")
 
 
@@ -36,12 +38,25 @@ def emitted() -> dict[str, tuple[set[str], set[str]]]:
 
 def _emissions(tree: ast.Module) -> Iterator[tuple[str, list[str]]]:
     for node in ast.walk(tree):
-        if not (
-            isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "emit"
-        ):
+        if not isinstance(node, ast.Call) or (place := _event_at(node.func)) is None:
             continue
-        if node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str):
-            yield node.args[0].value, [keyword.arg or "…" for keyword in node.keywords]
+        event = node.args[place] if len(node.args) > place else None
+        if isinstance(event, ast.Constant) and isinstance(event.value, str):
+            named = [keyword.arg or "…" for keyword in node.keywords if keyword.arg not in NOT_FIELDS]
+            yield event.value, named
+
+
+def _event_at(function: ast.expr) -> int | None:
+    """Say which argument is the event, where a call of this tells the audit trail; None where it does not."""
+    match function:
+        case ast.Attribute(value=ast.Name(id="Words"), attr="of"):
+            return 0
+        case ast.Attribute(attr="emit") | ast.Name(id="acted"):
+            return 0
+        case ast.Name(id="admit" | "write_line"):
+            return 1
+        case _:
+            return None
 
 
 def events_page() -> str:

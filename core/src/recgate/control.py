@@ -32,6 +32,7 @@ from recgate.errors import (
 )
 from recgate.httpauth import Problem
 from recgate.keys.rotation import RotatedKey
+from recgate.ledger.acts import Actor, Words
 from recgate.model import BearerEvidence, ConnectionInfo, Principal, Secret
 from recgate.permits import PERMITS_FILE, Permits, Wanted
 from recgate.policy.approving import Caller, Desk
@@ -198,7 +199,7 @@ class ControlSocket:
             await _say(stream, {"error": "no such live session, or several begin like that"})
             return
         reason = str(request.get("reason") or "ended by an administrator")[:500]
-        self._gateway.audit.emit("session.killed", session=session.id, by=who, reason=reason)
+        self._gateway.tell(Words.of("session.killed", session=session.id, by=who, reason=reason), _actor(who))
         # What can no longer be recorded must still be ended: the audit trail and the reason of the end say who did.
         with contextlib.suppress(RecordingFailed):
             session.record("note", {"text": "killed", "by": who, "reason": reason})
@@ -207,7 +208,7 @@ class ControlSocket:
 
     async def _reload(self, stream: trio.SocketStream, who: str) -> None:
         try:
-            self._gateway.reload()
+            self._gateway.reload(_actor(who))
         except (ConfigurationError, PluginError) as exc:
             self._gateway.audit.emit("configuration.refused", by=who, reason=str(exc))
             await _say(stream, {"error": str(exc)})
@@ -233,7 +234,15 @@ class ControlSocket:
         if session is None:
             await _say(stream, {"error": "no such live session, or several begin like that"})
             return
-        self._gateway.audit.emit("session.watched", session=session.id, by=who)
+        try:
+            entry = await trio.to_thread.run_sync(self._gateway.acts.viewed, session.id, "watch", _actor(who))
+        except (RecordingFailed, LedgerDamaged) as exc:
+            await _say(stream, {"error": f"{exc} Nothing is shown that cannot be put on record."})
+            return
+        if session.id not in self._gateway.live:
+            await _say(stream, {"error": "the session has just ended; see `recgate show`"})
+            return
+        self._gateway.audit.emit("session.watched", session=session.id, by=who, entry=entry)
         send, receive = trio.open_memory_channel[dict[str, object]](WATCH_QUEUE)
 
         def look(seq: int, t: int, frame: Frame) -> None:
@@ -255,6 +264,10 @@ class ControlSocket:
             await _say(stream, {"done": True})
         finally:
             stop()
+
+
+def _actor(who: str) -> Actor:
+    return Actor.local(int(who.rpartition(":")[2]))
 
 
 async def _until_gone(stream: trio.SocketStream, scope: trio.CancelScope) -> None:

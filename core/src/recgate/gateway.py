@@ -29,6 +29,7 @@ from recgate.guard import LoginGuard
 from recgate.keys import GatewayKeys
 from recgate.keys.rotation import ROTATIONS, RotatedKey, drop_journal_keys
 from recgate.leases import LeaseBook
+from recgate.ledger.acts import PROCESS, Actor, Acts, Words
 from recgate.listener import Listener
 from recgate.mask import Selected
 from recgate.metrics import (
@@ -40,6 +41,7 @@ from recgate.metrics import (
 )
 from recgate.metricspage import serve_metrics
 from recgate.model import ConnectionInfo, Principal, Voucher
+from recgate.owing import enter_later
 from recgate.plugins import Registry
 from recgate.policy.approving import Grant, Granting
 from recgate.policy.usage import Usage
@@ -99,8 +101,10 @@ class Gateway:
         self.recording = RecordingService.of(config, registry, self.keys, self.readiness)
         self.recording.recovered = self._recovered
         self.recording.unneeded = self._drop_journal_keys
+        plan = ledger_plan(config, self.keys)
+        self.acts = Acts(plan)
         self.witnesses = Courier(
-            ledger_plan(config, self.keys).open(),
+            plan.open(),
             config.recording.witnesses,
             config.recording.witness_silence,
             self.audit.emit,
@@ -179,6 +183,7 @@ class Gateway:
             services.start_soon(self.usage.run)
             services.start_soon(self.witnesses.run)
             self.background = services
+            self._owe(self.config.digest, PROCESS)
             try:
                 async with self.recording:
                     await self._serve(task_status)
@@ -230,7 +235,7 @@ class Gateway:
                 self._emptied = trio.Event()
                 await self._emptied.wait()  # `closed` sets it
 
-    def reload(self) -> None:
+    def reload(self, by: Actor = PROCESS) -> None:
         """Read the configuration again. A bad file keeps the old one and raises `ConfigurationError`.
 
         Targets, policies, masks, identities and certificates change for sessions that open from now on; live
@@ -258,10 +263,22 @@ class Gateway:
             self.background.start_soon(self._take_keys, keys)
         self.keys, self.certificate = keys, ServerCertificate(keys)
         self.recording.seal_to(fresh.recording.seal_to)
-        waits = configuration.restart_needed(self.config, fresh)
+        waits, former = configuration.restart_needed(self.config, fresh), self.config.recording.seal_to
         self._now = _Reloadable(fresh, registry)
         self._unlock(self.background)
         self.audit.emit("configuration.loaded", configuration=fresh.digest, restart_needed=waits)
+        self._owe(fresh.digest, by)
+        if former != fresh.recording.seal_to:
+            auditors = {"before": list(former), "now": list(fresh.recording.seal_to)}
+            self.tell(Words.of("recipients.changed", **auditors), by)
+
+    def tell(self, words: Words, by: Actor) -> None:
+        """Tell the audit trail of an act of administration that does not wait for the ledger, and enter it."""
+        self.audit.emit(words.event, **words.fields)
+        self.background.start_soon(enter_later, lambda: self.acts.administered(words, by), words.event)
+
+    def _owe(self, digest: str, by: Actor) -> None:
+        self.background.start_soon(enter_later, lambda: self.acts.configured(digest, by), "configuration")
 
     async def rotate(self, what: RotatedKey, by: str) -> tuple[str, str]:
         """Put a new key in the place of one that recordings rest on, while sessions run; gives both names.

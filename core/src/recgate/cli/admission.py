@@ -1,18 +1,20 @@
-"""What looks behind a `•••` is put into the audit trail first, as what the gateway itself does is."""
+"""What commands do is put into the audit trail, as what the gateway itself does is."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from recgate.errors import RecgateError
 
 if TYPE_CHECKING:
     from recgate.cli.recordings import Recordings
-    from recgate.config import JsonlSettings
+    from recgate.config import Configuration, JsonlSettings
 
-__all__ = ["admit"]
+__all__ = ["admit", "trail_files", "write_line"]
 
 
 def admit(recordings: Recordings, kind: str, **fields: object) -> None:
@@ -21,16 +23,25 @@ def admit(recordings: Recordings, kind: str, **fields: object) -> None:
     Raises:
         RecgateError: there is no such observer, or its file cannot be written: then it must not be done.
     """
-    from recgate.audit import AuditEvent
+    files = trail_files(recordings.config)
+    if not files:
+        raise RecgateError("this is done only where it is audited: configure observers: [{jsonl: {}}]")
+    write_line(files, kind, by=f"local:{os.getuid()}", **fields)
 
-    config = recordings.config
-    files = [
+
+def trail_files(config: Configuration) -> Sequence[Path]:
+    """Give the files of the audit trail: of every `jsonl` observer, and it may be that there is none."""
+    return [
         cast("JsonlSettings", options).path or config.data_dir / "audit.jsonl"
         for options in config.options_of("observers", "jsonl")
     ]
-    if not files:
-        raise RecgateError("this is done only where it is audited: configure observers: [{jsonl: {}}]")
-    line = AuditEvent(kind, time.time(), {"by": f"local:{os.getuid()}", **fields}).as_json() + "\n"
+
+
+def write_line(files: Sequence[Path], kind: str, **fields: object) -> None:
+    """Append an event to the files. Raises `RecgateError`."""
+    from recgate.audit import AuditEvent
+
+    line = AuditEvent(kind, time.time(), fields).as_json() + "\n"
     for path in files:
         try:
             # One write to a file opened for appending: lines of two processes never mix.

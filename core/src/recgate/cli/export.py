@@ -66,6 +66,7 @@ def export(
         raise click.UsageError("--format proof and --frames go together")
     recordings = open_recordings(elsewhere)
     found = recordings.session(session)
+    recordings.taken(shape, found)
     if frames is not None:
         _write_proof(output, prove(recordings.archive, found, frames))
         return

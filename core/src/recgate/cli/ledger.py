@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +12,12 @@ import click
 
 from recgate.cli.context import json_option, print_json
 from recgate.cli.ledgerplace import is_ledger, ledger_line, ledger_options, read_ledger
+from recgate.cli.ledgerwords import bound_words, entry_fields, entry_words, read_words
 from recgate.cli.recordings import NOTHING, Recordings, nothing
 from recgate.errors import LedgerDamaged
 from recgate.ids import session_text
-from recgate.ledger.entries import SHAPES, Entry, read_entry
+from recgate.ledger.acts import Words
+from recgate.ledger.entries import SHAPES, read_entry
 from recgate.ledger.reading import LedgerReading
 from recgate.recording.ledgered import LedgerIndex, moment
 from recgate.recording.trust import Trust
@@ -97,6 +99,13 @@ def check(ledger: Path | None, checkpoints: tuple[Path, ...], trust: tuple[Path,
 )
 @click.option("--session", default="", help="About a session, by the beginning of its id.")
 @click.option("--start", type=click.IntRange(0), default=0, show_default=True, help="From this entry on.")
+@click.option(
+    "--audit",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="An audit trail (audit.jsonl): its words are shown where an entry has their digest; may be repeated.",
+)
 @ledger_options
 @_trust
 @json_option
@@ -104,6 +113,7 @@ def entries(
     kind: tuple[str, ...],
     session: str,
     start: int,
+    audit: tuple[Path, ...],
     ledger: Path | None,
     checkpoints: tuple[Path, ...],
     trust: tuple[Path, ...],
@@ -111,9 +121,11 @@ def entries(
 ) -> None:
     """List what was logged. People are hashes here: their names are in the audit trail alone.
 
+    With --audit, an act of administration comes with its words, if they are the ones that were entered.
+
     Exit status 1 if the ledger does not hold; what is wrong with it comes behind the entries.
     """
-    chosen = _Chosen(frozenset(kind), session.strip().upper(), start, as_json)
+    chosen = _Chosen(frozenset(kind), session.strip().upper(), start, as_json, read_words(audit))
     index = _read(ledger, trust, checkpoints, chosen)
     if not as_json:
         _findings(index)
@@ -130,6 +142,7 @@ class _Chosen:
     session: str
     start: int
     as_json: bool
+    words: Mapping[bytes, Words]
     shown: int = 0
 
     def visit(self, number: int, data: bytes) -> None:
@@ -142,11 +155,25 @@ class _Chosen:
             if (self.kinds and entry.kind not in self.kinds) or not about.startswith(self.session):
                 return
             self.shown += 1
+            words = bound_words(entry, self.words)
             if self.as_json:
-                print_json(_entry(number, entry))
-            else:
-                words = " ".join(f"{name}={value}" for name, value in _fields(entry))
-                click.echo(neutralise(f"{number:>8}  {moment(entry.wall)}  {entry.kind:<9}  {words}"))
+                said = {"words": {"event": words.event, **words.fields}} if words is not None else {}
+                print_json(
+                    {
+                        "entry": number,
+                        "kind": entry.kind,
+                        "wall": entry.wall,
+                        **dict(entry_fields(entry)),
+                        **said,
+                    }
+                )
+                return
+            click.echo(
+                neutralise(f"{number:>8}  {moment(entry.wall)}  {entry.kind:<9}  {entry_words(entry)}")
+            )
+            if words is not None:
+                told = " ".join(f"{name}={value}" for name, value in words.fields.items() if name != "salt")
+                click.echo(neutralise(f"{'':>8}  {words.event}: {told}"))
 
 
 def _read(
@@ -159,7 +186,7 @@ def _read(
         directory, own = data_dir / "ledger", data_dir / "trust.json"
         files = files or ([own] if own.exists() else [])
         if not is_ledger(directory):
-            nothing(f"there is no ledger in {directory} yet: a gateway begins it with its first session")
+            nothing(f"there is no ledger in {directory} yet: a gateway begins it when it first starts")
     visit = chosen.visit if chosen is not None else None
     return read_ledger(directory, Trust.load(*files), checkpoints, visit)
 
@@ -195,18 +222,6 @@ def _head(index: LedgerIndex) -> dict[str, object]:
 def _signers(reading: LedgerReading) -> list[str]:
     """Name those whose signatures the checkpoint has. Of witnesses that is a claim: `recgate verify` looks into it."""
     return [line.name for line in reading.note.lines] if reading.note is not None else []
-
-
-def _entry(number: int, entry: Entry) -> dict[str, object]:
-    return {"entry": number, "kind": entry.kind, "wall": entry.wall, **dict(_fields(entry))}
-
-
-def _fields(entry: Entry) -> Iterator[tuple[str, object]]:
-    for name, value in entry.fields.items():
-        if name == "session" and entry.session is not None:
-            yield name, session_text(entry.session)
-        else:
-            yield name, value.hex() if isinstance(value, bytes) else value
 
 
 def _problems(index: LedgerIndex) -> list[dict[str, str]]:

@@ -116,6 +116,15 @@ class OfflineRecordings(Recordings):
         """No gateway is asked."""
         return False
 
+    def looked(self, what: str, session: str) -> None:
+        """Put nothing on record: who has a copy needs no gateway, and there is no ledger of theirs."""
+
+    def taken(self, what: str, session: str) -> None:
+        """Put nothing on record, as for `looked`."""
+
+    def searched(self, how: str, query: str) -> None:
+        """Put nothing on record, as for `looked`."""
+
     def session(self, name: str) -> str:
         """Give the id that `name` is or abbreviates. Ends with status 1 if there is none, or more than one."""
         wanted = name.strip().upper()

@@ -93,6 +93,7 @@ def try_(
     Nothing is changed. Exit status 1 if they would have let everything pass.
     """
     recordings = open_recordings(elsewhere)
+    recordings.searched("policy try", " ".join(filter(None, (user, target))))
     policies = _policies(recordings.config, file)
     query = SessionFilter(user=user, target=target, since=since, until=until, limit=PAGE)
     sessions, matches = 0, 0

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
+from recgate.cli.acting import acted, acts_of, caller, us
+from recgate.cli.admission import trail_files, write_line
 from recgate.cli.context import configuration, registry
 from recgate.cli.elsewhere import HERE, Elsewhere
 from recgate.cli.livesocket import live_sessions
@@ -44,6 +47,16 @@ def nothing(message: str) -> NoReturn:
 def warn(message: str) -> None:
     """Say something beside the output."""
     click.echo(neutralise(message, lines=True), err=True)
+
+
+@contextmanager
+def _on_record() -> Generator[None]:
+    try:
+        yield
+    except RecgateError as exc:
+        raise RecgateError(
+            f"{exc} Nothing is shown that is not on record. A copy is read with --store DIR, which needs no gateway."
+        ) from exc
 
 
 class Recordings:
@@ -132,6 +145,33 @@ class Recordings:
         if row.status == "live" and not self.served:
             return replace(row, status="unsealed")
         return row
+
+    def looked(self, what: str, session: str) -> None:
+        """Put on record that a recording is looked at, and how. Before any of it is shown.
+
+        Raises:
+            RecgateError: it cannot be put on record.
+        """
+        with _on_record():
+            entry = acts_of(self.config).viewed(session, what, us())
+            files = trail_files(self.config)
+            write_line(files, "recording.viewed", by=caller(), session=session, what=what, entry=entry)
+
+    def taken(self, what: str, session: str) -> None:
+        """Put on record that a recording, or a part of it, is taken away, and in which form. Before it is.
+
+        Raises:
+            RecgateError: it cannot be put on record.
+        """
+        with _on_record():
+            entry = acts_of(self.config).exported(session, what, us())
+            files = trail_files(self.config)
+            write_line(files, "recording.exported", by=caller(), session=session, what=what, entry=entry)
+
+    def searched(self, how: str, query: str) -> None:
+        """Put on record that all recordings are looked through, and for what. Raises as `looked`."""
+        with _on_record():
+            acted("recordings.searched", how=how, query=query)
 
     @cached_property
     def served(self) -> bool:

@@ -67,7 +67,9 @@ def replay(
     pipe everything is written at once, unless --speed is given.
     """
     recordings = open_recordings(elsewhere)
-    chosen = playback(recordings, recordings.session(session), channel)
+    found = recordings.session(session)
+    recordings.looked("replay", found)
+    chosen = playback(recordings, found, channel)
     out = sys.stdout.buffer
 
     def write(data: bytes) -> None:

@@ -53,6 +53,7 @@ def search(
     """
     parsed = parse_query(" ".join(query), time.time(), limit)
     recordings = IndexedRecordings(index) if index is not None else open_recordings(elsewhere)
+    recordings.searched("search", " ".join(query))
     found, session = 0, ""
     for hit in recordings.search.find(parsed):
         found += 1

@@ -55,6 +55,8 @@ def show(
     shape = "json" if as_json else shape
     recordings = open_recordings(elsewhere)
     found = recordings.session(session)
+    what = "show" if entry is None else f"show entry {entry}"
+    recordings.looked(f"{what} with secrets" if secrets else what, found)
     if shape == "csv":
         write_result(recordings, found, entry, sys.stdout)
         return

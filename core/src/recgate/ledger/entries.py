@@ -22,8 +22,9 @@ WHO_BYTES: Final = 16
 NOBODY: Final = bytes(WHO_BYTES)  # the gateway itself, or somebody whose name is not known any more
 MAX_TEXT: Final = 200  # characters of a name or a word in an entry
 
-_SESSION, _DIGEST, _UINT, _WHO, _TEXT, _BOOL = "session", "digest", "uint", "who", "text", "bool"
-_SIZES: Final = {_SESSION: 16, _DIGEST: 32, _WHO: WHO_BYTES}
+_SESSION, _REQUEST, _DIGEST, _UINT = "session", "request", "digest", "uint"
+_WHO, _TEXT, _BOOL = "who", "text", "bool"
+_SIZES: Final = {_SESSION: 16, _REQUEST: 16, _DIGEST: 32, _WHO: WHO_BYTES}
 
 # What follows kind and wall: (name, type).
 SHAPES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
@@ -50,6 +51,13 @@ SHAPES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "erase": (("session", _SESSION), ("who", _WHO), ("why", _DIGEST)),
     "retention": (("session", _SESSION), ("who", _WHO), ("why", _DIGEST)),
     "hold": (("session", _SESSION), ("on", _BOOL), ("who", _WHO), ("why", _DIGEST)),
+    "decide": (
+        ("session", _SESSION),
+        ("request", _REQUEST),
+        ("approved", _BOOL),
+        ("who", _WHO),
+        ("why", _DIGEST),
+    ),
     "view": (("session", _SESSION), ("who", _WHO), ("what", _TEXT)),
     "export": (("session", _SESSION), ("who", _WHO), ("what", _TEXT)),
     "unseal": (("session", _SESSION), ("who", _WHO), ("what", _TEXT)),

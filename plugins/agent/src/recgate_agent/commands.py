@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import click
 import trio
 
+from recgate.cli.acting import acted
 from recgate.cli.context import configuration, json_option, print_json
 from recgate.cli.home import ClientHome, gateway_url
 from recgate.config.values import parse_duration
@@ -188,6 +189,7 @@ def issue(name: str, targets: tuple[str, ...], ttl: float, as_json: bool) -> Non
                 f"{each} is reached directly. Give it `via: agent` in the configuration first."
             )
     now = time.time()
+    acted("agent.invited", agent=name, targets=list(targets), until=_moment(now + ttl))
     token = Roster(config.data_dir).invite(name, targets, ttl, now)
     if as_json:
         print_json({"agent": name, "token": token, "targets": list(targets), "expires": _moment(now + ttl)})
@@ -244,6 +246,7 @@ def revoke(name: str) -> None:
     """
     if not Roster(configuration().data_dir).revoke(name, time.time()):
         _nobody(name)
+    acted("agent.dismissed", restricts=True, agent=name, forgotten=False)
     click.echo(f"{name}: revoked")
 
 
@@ -253,6 +256,7 @@ def rm(name: str) -> None:
     """Forget an agent, which revokes it. Exit status 1 if there is none."""
     if not Roster(configuration().data_dir).remove(name, time.time()):
         _nobody(name)
+    acted("agent.dismissed", restricts=True, agent=name, forgotten=True)
     click.echo(f"{name}: removed")
 
 

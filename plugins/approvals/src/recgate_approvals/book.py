@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
@@ -229,6 +229,7 @@ class Book:
         decided: Decided,
         still: Collection[int],
         now: float,
+        before: Callable[[Request], None] = lambda _: None,
     ) -> Request:
         """Take one person's word down; enough of them approve the request, and one that denies ends it.
 
@@ -237,6 +238,7 @@ class Book:
             decided: the word. Its number is not looked at.
             still: numbers of earlier approvals whose people may still approve; others count no longer.
             now: wall-clock seconds.
+            before: told what the request is with it, before that is so; what it raises lets the word not count.
 
         Raises:
             NotSo: it is over, or that person has said so already.
@@ -259,7 +261,9 @@ class Book:
             elif len(standing) + 1 >= here.needed:
                 expires = now + here.lasts if here.kind == "access" else None
                 _end(connection, request.id, APPROVED, "", now, expires)
-            return _one(connection, request.id)
+            ended = _one(connection, request.id)
+            before(ended)
+            return ended
 
     def end(self, id_: str, status: str, why: str, now: float, *, was: str = PENDING) -> Request:
         """End a request that stands as `was`; gives it as it is then: another's word, if that came first."""

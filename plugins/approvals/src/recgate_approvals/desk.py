@@ -16,8 +16,10 @@ import structlog
 import trio
 
 from recgate.decisions import Decision, Effect
+from recgate.errors import LedgerDamaged, RecordingFailed
 from recgate.httpauth import Problem
 from recgate.ids import new_session_id
+from recgate.ledger.acts import Words
 from recgate.policy.approving import Caller, Grant
 from recgate_approvals.asking import Asked, access_asked, asked_by
 from recgate_approvals.book import APPROVED, PENDING, Book, Decided, NotSo, Request
@@ -45,7 +47,7 @@ class Surroundings:
 
     `current` says who somebody is now, or None for nobody; `emit` is the audit trail; `access` says what a target
     offers to whom on request, as (approvers, how many, seconds at most, seconds to decide); `end` ends sessions that
-    stand on a grant.
+    stand on a grant; `enter` puts somebody's word into the ledger, and raises where an approval cannot be put there.
     """
 
     current: Callable[[Principal], Awaitable[Principal | None]]
@@ -53,6 +55,7 @@ class Surroundings:
     access: Callable[[Principal, str], tuple[tuple[str, ...], int, float, float]]
     end: Callable[[str, str], None] = lambda grant, why: None
     now: Callable[[], float] = time.time
+    enter: Callable[[Request, Words, Principal], None] = lambda request, words, by: None
 
 
 @dataclass(slots=True)
@@ -262,20 +265,20 @@ class ApprovalDesk:
         still = [each.n for each in here.approvals if await self._still_may(each, here)]
         person = self._people.person(principal.name)
         word = Decided(0, call.word, person, principal, call.reason, self._around.now(), counts=True)
-        ended = await self._in_thread(self._book.decide, here, word, still, self._around.now())
-        approvals = len(ended.approvals)
-        if call.word == "approve":
-            self._around.emit(
-                "approval.approved",
-                **self._facts(ended),
-                by=principal.name,
-                why=call.reason,
-                approvals=approvals,
-                needed=ended.needed,
-                digest=ended.digest,
-            )
-        else:
-            self._around.emit("approval.denied", **self._facts(ended), by=principal.name, why=call.reason)
+        said: list[Words] = []
+
+        def on_record(ended: Request) -> None:
+            said.append(self._words(ended, word))
+            self._around.enter(ended, said[0], principal)
+
+        try:
+            ended = await self._in_thread(self._book.decide, here, word, still, self._around.now(), on_record)
+        except (RecordingFailed, LedgerDamaged) as exc:
+            log.error("approvals.unrecorded", approval=here.id, reason=str(exc))
+            raise Problem(
+                503, "this cannot be put on record now, so it does not count: the gateway's log says why"
+            ) from None
+        self._around.emit(said[0].event, **said[0].fields)
         if ended.kind == "access" and ended.status == APPROVED:
             self._grants[ended.id] = ended
         waiting = self._waiting.get(ended.id)
@@ -283,6 +286,20 @@ class ApprovalDesk:
             waiting.request = ended
             waiting.news.set()
         return self._row(caller, ended)
+
+    def _words(self, ended: Request, word: Decided) -> Words:
+        facts, by = self._facts(ended), word.principal.name
+        if word.effect == "deny":
+            return Words.of("approval.denied", **facts, by=by, why=word.reason)
+        return Words.of(
+            "approval.approved",
+            **facts,
+            by=by,
+            why=word.reason,
+            approvals=len(ended.approvals),
+            needed=ended.needed,
+            digest=ended.digest,
+        )
 
     async def _still_may(self, said: Decided, request: Request) -> bool:
         """Whether an earlier approval counts still: by who its person is now, or it does not."""
@@ -325,8 +342,10 @@ class ApprovalDesk:
             raise NotSo(f"this request is {over}: there is nothing to take back")
         ended = await self._in_thread(lambda: self._book.end(request.id, "revoked", why, now, was=APPROVED))
         self._grants.pop(request.id, None)
-        self._around.emit("approval.revoked", **self._facts(ended), by=principal.name, why=why)
+        words = Words.of("approval.revoked", **self._facts(ended), by=principal.name, why=why)
+        self._around.emit(words.event, **words.fields)
         self._around.end(request.id, "the grant that it stood on was taken back")
+        await self._in_thread(self._around.enter, ended, words, principal)
         return self._row(caller, ended)
 
     # -- what all of it needs ----------------------------------------------------------------------------------

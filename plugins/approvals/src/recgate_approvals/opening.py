@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Final, cast
 import structlog
 import trio
 
+from recgate.errors import LedgerDamaged, RecordingFailed
 from recgate.httpauth import Problem
 from recgate.keys.files import make_private_directory, read_or_create
+from recgate.ledger.acts import Actor, Words
 from recgate.model import Principal, Secret
 from recgate.sansio.asks import Denied
-from recgate_approvals.book import Book, Limits
+from recgate_approvals.book import Book, Limits, Request
 from recgate_approvals.desk import ApprovalDesk, Surroundings
 from recgate_approvals.people import People
 from recgate_approvals.settings import ApprovalSettings
@@ -46,7 +48,7 @@ def open_desk(gateway: Gateway) -> ApprovalDesk:
     desk = ApprovalDesk(
         book,
         People(settings.people),
-        Surroundings(around.current, gateway.audit.emit, around.access, around.end),
+        Surroundings(around.current, gateway.audit.emit, around.access, around.end, enter=around.enter),
     )
     desk.begin()
     gateway.audit.attend(Telling(desk.told))
@@ -91,3 +93,20 @@ class _Around:
         for session in tuple(self._gateway.live.values()):
             if session.grant is not None and session.grant.id == grant:
                 session.end(Denied(why, "revoked", session.id))
+
+    def enter(self, request: Request, words: Words, by: Principal) -> None:
+        """Put somebody's word on a request into the ledger. One that opens nothing stands where it cannot be put there.
+
+        Raises:
+            RecordingFailed, LedgerDamaged: an approval cannot be put there.
+        """
+        acts, approved = self._gateway.acts, words.event == "approval.approved"
+        try:
+            if request.kind == "hold":
+                acts.decided(request.session, request.id, words, Actor.of(by), approved=approved)
+            else:
+                acts.administered(words, Actor.of(by))
+        except (RecordingFailed, LedgerDamaged) as exc:
+            if approved:
+                raise
+            log.error("approvals.unrecorded", approval=request.id, reason=str(exc))

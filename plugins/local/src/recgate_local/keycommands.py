@@ -8,6 +8,7 @@ from typing import TextIO
 
 import click
 
+from recgate.cli.acting import acted
 from recgate.cli.context import configuration, json_option, print_json
 from recgate_local import sshkeys
 from recgate_local.errors import Refused
@@ -31,8 +32,10 @@ def add(name: str, file: TextIO) -> None:
     """Register the public keys in FILE (`-` for standard input)."""
     found = sshkeys.parse_file(file.read(sshkeys.MAX_FILE + 1))
     with directory().writing() as connection:
-        for item in found:
-            click.echo(sshkeys.add(connection, name, item, time.time()).id)
+        added = [sshkeys.add(connection, name, item, time.time()).id for item in found]
+        acted("key.added", user=name, keys=added)
+    for each in added:
+        click.echo(each)
 
 
 @key.command()
@@ -97,6 +100,8 @@ def rm(identifier: str) -> None:
             found = certificates.revoke(connection, int(serial), time.time())
         else:
             found = sshkeys.remove(connection, identifier)
+        if found:
+            acted("key.removed", restricts=True, key=identifier)
     if not found:
         click.echo(f"there is no key {identifier[:80]!a}; see `recgate key ls`", err=True)
         raise click.exceptions.Exit(1)
@@ -122,6 +127,7 @@ def sign(name: str, ttl: float, output: Path | None, file: Path) -> None:
     authority = GatewayKeys.of(configuration()).ssh_user_ca
     with directory().writing() as connection:
         issued, line = certificates.sign(connection, authority, name, found[0], ttl, time.time())
+        acted("certificate.signed", certificate=issued.id, user=name, until=moment(issued.expires))
     try:
         target.write_bytes(line)
     except OSError as exc:

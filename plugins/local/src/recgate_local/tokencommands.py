@@ -6,6 +6,7 @@ import time
 
 import click
 
+from recgate.cli.acting import acted
 from recgate.cli.context import json_option, print_json
 from recgate_local import tokens, users
 from recgate_local.present import DURATION, moment
@@ -37,6 +38,15 @@ def issue(name: str, groups: tuple[str, ...], ttl: float, scram: bool, label: st
     with directory().writing() as connection:
         made = users.add(connection, name, (), now)
         identifier, text = tokens.issue(connection, tokens.Wish(name, groups, ttl, label, scram), now)
+        acted(
+            "token.issued",
+            token=identifier,
+            user=name,
+            made=made,
+            groups=sorted(groups),
+            until=moment(now + ttl),
+            label=label,
+        )
     if made:
         click.echo(f"{name} is new and was made; groups given here are this token's own.", err=True)
     if as_json:
@@ -86,6 +96,8 @@ def revoke(identifier: str) -> None:
     """Revoke a token; sessions that it opened end. Exit status 1 if there is none."""
     with directory().writing() as connection:
         found = tokens.revoke(connection, identifier, time.time())
+        if found:
+            acted("token.revoked", restricts=True, token=identifier)
     if not found:
         # Nothing of it is repeated: somebody may have pasted the token itself.
         click.echo("there is no token of that id; see `recgate token ls`", err=True)

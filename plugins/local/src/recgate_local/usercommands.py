@@ -6,6 +6,7 @@ import time
 
 import click
 
+from recgate.cli.acting import acted
 from recgate.cli.context import configuration, json_option, print_json
 from recgate_local import users
 from recgate_local.database import Database
@@ -32,6 +33,7 @@ def add(name: str, groups: tuple[str, ...]) -> None:
     with directory().writing() as connection:
         made = users.add(connection, name, groups, time.time())
         all_groups = sorted(users.groups_of(connection, name))
+        acted("user.added", user=name, made=made, groups=all_groups)
     within = f", in {', '.join(all_groups)}" if all_groups else ", in no group"
     click.echo(f"{name}: {'made' if made else 'is there'}{within}")
 
@@ -72,9 +74,11 @@ def rm(name: str, groups: tuple[str, ...]) -> None:
         if groups:
             users.require(connection, name)
             users.leave(connection, name, groups)
+            acted("user.removed", restricts=True, user=name, groups=sorted(groups))
             click.echo(f"{name}: no longer in {', '.join(groups)}")
             return
         if users.remove(connection, name):
+            acted("user.removed", restricts=True, user=name)
             click.echo(f"{name}: removed")
             return
     click.echo(f"there is no user {name!a}", err=True)

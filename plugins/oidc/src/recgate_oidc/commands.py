@@ -10,6 +10,7 @@ from typing import TypeVar
 import click
 import trio
 
+from recgate.cli.acting import acted
 from recgate.cli.context import configuration, json_option, print_json
 from recgate_oidc.logins import Login, Logins
 
@@ -62,6 +63,7 @@ def end(identifier: str, name: str) -> None:
         click.echo("there is no such sign-in; see `recgate signin ls`", err=True)
         raise click.exceptions.Exit(1)
     _asked(lambda books: books.revoke([login.id for login in meant], time.time(), BY_ADMINISTRATOR))
+    acted("signin.ended", restricts=True, signins=[login.id for login in meant], user=meant[0].name)
     for login in meant:
         click.echo(f"{login.id}: ended ({login.name})")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import click
 
+from recgate.cli.acting import acted
 from recgate.cli.context import configuration, json_option, print_json, registry
 from recgate.errors import ConfigurationError
 from recgate.model import Credential, Secret
@@ -69,6 +70,7 @@ def set_(
         credential = Credential(username, private_key=key, certificate=line)
     else:
         credential = Credential(username, password=_password(from_stdin=password_stdin))
+    acted("secret.set", vault=file.name, secret=name, username=username)
     made = file.put(name, credential)
     click.echo(f"{file.name}:{name}: {'kept' if made else 'replaced'}")
 
@@ -138,6 +140,7 @@ def rm(name: str, vault: str | None) -> None:
     if not file.remove(name):
         click.echo(f"{file.name} has no {name!a}; see `recgate secret ls`", err=True)
         raise click.exceptions.Exit(1)
+    acted("secret.removed", restricts=True, vault=file.name, secret=name)
     click.echo(f"{file.name}:{name}: removed")
 
 
@@ -162,6 +165,7 @@ def rewrap(vault: str | None, source: str) -> None:
     settings = _chosen(vault)
     file = _opened(settings)
     old = old_holder(source, file, configuration().data_dir, registry)
+    acted("secrets.rewrapped", vault=file.name)
     count = file.rewrap(old)
     click.echo(f"{file.name}: {count} secrets sealed anew, with a key from {file.holder.describe()}")
     if old.describe() != file.holder.describe():
