@@ -53,7 +53,7 @@ demo: $(STAMP)/requirements-demo ## a gateway with a real PostgreSQL and SSH tar
 .PHONY: test
 test: $(STAMP)/requirements-test $(STAMP)/npm-oidc $(STAMP)/c2sp lint ## lint, then every test, against real servers and clients
 	.ci/debian-packages -f tests/debian.txt
-	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 .PHONY: lint
 lint: $(STAMP)/requirements-test ## style, format, import contracts, types: all of them, whichever fails

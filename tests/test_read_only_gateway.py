@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +77,15 @@ def gate(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Iterator
         yield process
 
 
+@cache
+def token(gate: GatewayProcess, user: str) -> str:
+    """One for all of a user's connections: issuing one costs a process, and there are a hundred connections."""
+    return gate.token(user)
+
+
 def connect(gate: GatewayProcess, user: str, **more: Any) -> psycopg.Connection[Any]:
     return psycopg.connect(
-        host="127.0.0.1", port=gate.port("postgres"), user="db", password=gate.token(user),
+        host="127.0.0.1", port=gate.port("postgres"), user="db", password=token(gate, user),
         sslmode="disable", autocommit=True, **more,
     )  # fmt: skip
 

@@ -34,7 +34,6 @@ def test_a_person_pauses_and_quits_and_the_terminal_is_as_before(archive):
         stderr=subprocess.PIPE,
         cwd=Path(__file__).parents[2],
     )
-    os.close(theirs)
     assert player.stderr is not None
     seen = read_until(ours, b"first", player)
     os.write(ours, b" ")
@@ -43,6 +42,7 @@ def test_a_person_pauses_and_quits_and_the_terminal_is_as_before(archive):
     assert player.wait(30) == 0, player.stderr.read()
     assert player.stderr.read() == b""
     player.stderr.close()
+    os.close(theirs)  # not before: what a player wrote last may be gone with the last end that is open
     os.close(ours)
     assert b"\x1b[!p" in seen
 
