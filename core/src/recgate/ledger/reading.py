@@ -1,7 +1,7 @@
 """Read a ledger that anybody may have written, and say whether it is what was signed. Works on any mirror or copy.
 
-Nothing is believed but a signature by a trusted key. The root is computed from the entries alone; tiles of hashes are
-looked at only when it is wrong, to say where.
+Nothing is believed but a signature by a trusted key. The root is computed from the entries alone. Tiles of hashes say
+where it is wrong, if it is; and if it is not, whether they are.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from recgate.ledger.checkpointtext import MAX_SIZE, Checkpoint, parse_checkpoint
 from recgate.ledger.merkle import EMPTY_ROOT, HASH, Frontier, leaf_hash
 from recgate.ledger.note import MAX_NOTE, Note, Vkey, parse_note, verify_ed25519
 from recgate.ledger.tail import Tail, newest_tail, read_tail, tail_path
+from recgate.ledger.tilecheck import TileCheck
 from recgate.ledger.tiles import (
     CHECKPOINT_NAME,
     ENTRIES,
@@ -62,6 +63,10 @@ class LedgerReading:
     findings: list[Finding] = field(default_factory=list[Finding])
     frontier: Frontier = field(default_factory=Frontier)
     roots: dict[int, bytes] = field(default_factory=dict[int, bytes])
+    tiles: TileCheck = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tiles = TileCheck(self._get)
 
     @property
     def size(self) -> int:
@@ -87,6 +92,7 @@ class LedgerReading:
             self._check_tail(tail)
         for where, head in self.older:
             self._check_older(where, head)
+        self._check_tiles()
 
     def found(self, where: str, what: str, *, untrusted: bool = False) -> None:
         """Add a finding; the same one is said once."""
@@ -156,6 +162,21 @@ class LedgerReading:
             what = "signed by a key that is not among the trusted ledgers" if not origins else _NOT_SIGNED
             self.found(_range(begin, size), what, untrusted=not origins)
 
+    def _check_tiles(self) -> None:
+        """Look at the tiles, if the entries are what was signed: else it is those that are to be told of."""
+        head = self.checkpoint
+        if head is None or not self.sound:
+            return
+        wrong = list(self.tiles.wrong(head.size))
+        if wrong:
+            # A gateway that goes on replaces tiles; those of a head that is not in place any more may go.
+            before = self.note
+            self._read_checkpoint()
+            if self.note != before:
+                return
+        for where, what in wrong:
+            self.found(where, what)
+
     def _check_older(self, where: str, head: Checkpoint) -> None:
         if head.origin not in {key.name for key in self.keys}:
             self.found(where, f"is of {head.origin}, which is not among the trusted ledgers", untrusted=True)
@@ -212,7 +233,9 @@ class LedgerReading:
 
     def _take(self, entry: bytes, sizes: set[int]) -> None:
         self.visit(self.size, entry)
-        self.frontier.add(leaf_hash(entry))
+        leaf = leaf_hash(entry)
+        self.tiles.add(entry, leaf)
+        self.frontier.add(leaf)
         if self.size in sizes:
             self.roots[self.size] = self.frontier.root()
 

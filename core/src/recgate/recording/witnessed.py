@@ -10,6 +10,7 @@ from recgate.errors import LedgerDamaged
 from recgate.ledger.checkpointtext import parse_checkpoint
 from recgate.ledger.merkle import EMPTY_ROOT, Frontier, leaf_hash
 from recgate.ledger.note import parse_note
+from recgate.ledger.tiles import CHECKPOINT_NAME
 from recgate.recording.directory import HEADER_NAME
 from recgate.recording.ledgered import LEDGER, LedgerIndex, SessionLeaves, moment
 from recgate.recording.report import Answer, Report, Status
@@ -80,6 +81,8 @@ class Vouching:
         for each in self.said:
             if each.problem:
                 index.reading.found(each.witness, each.problem)
+        if self.said and index.reading.checkpoint is None:
+            index.reading.found(CHECKPOINT_NAME, "there is none, though witnesses have signed one")
 
     def judge(self, report: Report, index: LedgerIndex) -> None:
         """Set the level of one recording: somebody vouches for its last leaf, or nobody can say, or it failed."""
