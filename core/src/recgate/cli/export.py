@@ -11,6 +11,7 @@ from typing import Final, Literal, TextIO, cast
 
 import click
 
+from recgate.cli.bundles import export_bundle
 from recgate.cli.casting import cast_lines
 from recgate.cli.elsewhere import Elsewhere, elsewhere_options
 from recgate.cli.entrynumber import EntryNumber, EntryNumberType
@@ -25,7 +26,7 @@ from recgate.transcript.showing import withheld
 
 __all__ = ["export"]
 
-FORMATS: Final = ("asciicast", "csv", "jsonl", "proof")
+FORMATS: Final = ("asciicast", "csv", "jsonl", "proof", "bundle")
 
 
 @click.command()
@@ -39,7 +40,8 @@ FORMATS: Final = ("asciicast", "csv", "jsonl", "proof")
     "--channel", type=int, default=None, metavar="N", help="Of several: the first terminal by default."
 )
 @click.option("--entry", type=EntryNumberType(), help="csv: the statement whose rows are meant.")
-@click.option("--frames", type=FramesType(), metavar="12-14,20", help="proof: the frames to show.")
+@click.option("--frames", type=FramesType(), metavar="12-14,20", help="proof, bundle: the frames to show.")
+@click.option("--to", metavar="rgpub1…", help="bundle: hand this auditor the erasure key that reading takes.")
 @elsewhere_options
 def export(
     session: str,
@@ -49,6 +51,7 @@ def export(
     channel: int | None,
     entry: EntryNumber | None,
     frames: tuple[Range, ...] | None,
+    to: str | None,
     elsewhere: Elsewhere,
 ) -> None:
     """Write a recording as asciicast (a player's), csv (one result's rows) or jsonl (every entry, rows included).
@@ -56,17 +59,25 @@ def export(
     A proof shows chosen frames and nothing else: recgate verify FILE --trust trust.json says that they were recorded
     so, in their places, to somebody who has nothing but that file. Numbers of frames are those of entries in `show`.
 
+    A bundle is evidence for somebody outside: the recording, or chosen frames, with all that it takes to verify it but
+    the keys to believe, and a page that says what it proves. Erasing the session later does not reach it.
+
     The file holds what was recorded, escape sequences and all: it is for programs, not for `cat`.
     """
     if channel is not None and shape != "asciicast":
         raise click.UsageError("--channel is for --format asciicast")
     if entry is not None and shape != "csv":
         raise click.UsageError("--entry is for --format csv")
-    if (frames is not None) is not (shape == "proof"):
+    if shape != "bundle" and (frames is not None) is not (shape == "proof"):
         raise click.UsageError("--format proof and --frames go together")
+    if to is not None and shape != "bundle":
+        raise click.UsageError("--to is for --format bundle")
     recordings = open_recordings(elsewhere)
     found = recordings.session(session)
     recordings.taken(shape, found)
+    if shape == "bundle":
+        export_bundle(recordings, elsewhere, found, output, frames or (), to)
+        return
     if frames is not None:
         _write_proof(output, prove(recordings.archive, found, frames))
         return

@@ -19,7 +19,7 @@ from recgate.recording.disclosure import MAX_PROOF, Proven, Range, verify_proof
 from recgate.recording.trust import Trust
 from recgate.transcript.neutral import neutralise
 
-__all__ = ["FramesType", "are_files", "check_proofs"]
+__all__ = ["FramesType", "are_files", "check_proofs", "shown_frames"]
 
 MAX_SHOWN: Final = 200  # bytes of a frame that are shown to people; --json has all of it
 _RANGE: Final = re.compile(r"(\d{1,18})(?:-(\d{1,18}))?\Z", re.ASCII)
@@ -85,18 +85,23 @@ def _facts(name: str, proven: Proven) -> dict[str, object]:
         "status": "proven" if proven.believed else str(report.status),
         "problems": [{"where": each.where, "what": each.what} for each in report.problems],
         "opened": proven.wall,
-        "frames": [
-            {
-                "seq": frame.seq,
-                "t": frame.t,
-                "channel": frame.channel,
-                "side": frame.side,
-                "kind": frame.kind,
-                "data": base64.b64encode(frame.data).decode(),
-            }
-            for frame in (proven.frames if proven.believed else ())
-        ],
+        "frames": shown_frames(proven) if proven.believed else [],
     }
+
+
+def shown_frames(proven: Proven) -> list[dict[str, object]]:
+    """Give the frames of a proof that is believed, as JSON has them."""
+    return [
+        {
+            "seq": frame.seq,
+            "t": frame.t,
+            "channel": frame.channel,
+            "side": frame.side,
+            "kind": frame.kind,
+            "data": base64.b64encode(frame.data).decode(),
+        }
+        for frame in proven.frames
+    ]
 
 
 def _lines(name: str, proven: Proven) -> Iterator[str]:

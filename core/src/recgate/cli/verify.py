@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import track
 
+from recgate.cli.bundles import AskedOfBundle, check_bundle, is_bundle
 from recgate.cli.context import json_option, print_json
 from recgate.cli.elsewhere import Elsewhere, elsewhere_options
 from recgate.cli.ledgerplace import (
@@ -93,7 +94,7 @@ def verify(
 ) -> None:
     """Check recordings: complete, missing, altered, and where. Works offline, with public keys alone.
 
-    Instead of sessions it takes files with proofs of single frames (recgate export --format proof), with --trust.
+    Instead of sessions it takes files: bundles and proofs of frames (recgate export --format bundle, proof).
 
     Of what is sealed to auditors, contents are checked with one's private key only (--identity).
     Exit status 0 if every recording holds, 1 if one does not. With --all, sessions that are still live are listed
@@ -103,7 +104,12 @@ def verify(
     if bool(session) == everything and (session or store is None):
         raise click.UsageError("name sessions, or say --all")
     if are_files(session):
-        if not check_proofs(session, Trust.load(*trust), as_json=as_json):
+        bundles = [name for name in session if is_bundle(name)]
+        proofs = [name for name in session if name not in bundles]
+        asked = AskedOfBundle(trust, elsewhere, require, contents=not no_contents)
+        held = [check_bundle(Path(name), asked, as_json=as_json) for name in bundles]
+        held.append(check_proofs(proofs, Trust.load(*trust), as_json=as_json) if proofs else True)
+        if not all(held):
             raise click.exceptions.Exit(NOTHING)
         return
     place = _offline(elsewhere, store, trust) if store is not None else _configured(elsewhere, trust)

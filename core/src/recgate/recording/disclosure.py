@@ -24,7 +24,7 @@ from recgate.recording.segment import Segment
 from recgate.recording.trust import Trust
 from recgate.recording.verify import verify_chain
 
-__all__ = ["FORMAT", "MAX_FRAMES", "MAX_PROOF", "Proven", "Range", "prove", "verify_proof"]
+__all__ = ["FORMAT", "MAX_FRAMES", "MAX_PROOF", "Proven", "Range", "chain_of", "prove", "verify_proof"]
 
 FORMAT: Final = "recgate frame proof"
 VERSION: Final = 1
@@ -140,6 +140,15 @@ def verify_proof(data: bytes, trust: Trust) -> Proven:
             report.found(Status.ALTERED, f"frame {frame.seq}", "stands out of order, or twice")
         proven.frames.append(frame)
     return proven
+
+
+def chain_of(data: bytes) -> tuple[bytes, list[bytes]]:
+    """Give the header and the seals of a proof as they are stored. Raises `RecordingDamaged`: it is no proof."""
+    fields = Fields(_read(data), "the proof")
+    header, seals = fields.bytes("header"), fields.array("seals")
+    if len(seals) > MAX_SEALS or not all(type(seal) is bytes for seal in seals):
+        raise RecordingDamaged("the proof is above the limits of its format")
+    return header, cast("list[bytes]", seals)
 
 
 def _proven(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from recgate.errors import LedgerDamaged
 from recgate.ids import session_bytes, session_text
@@ -20,7 +20,7 @@ from recgate.recording.report import Answer, Report, Status
 from recgate.recording.seal import Header
 from recgate.recording.segment import Segment, segment_name
 
-__all__ = ["LEDGER", "LedgerCheck", "LedgerIndex", "SessionLeaves", "moment"]
+__all__ = ["LEDGER", "LedgerCheck", "LedgerIndex", "Logged", "SessionLeaves", "moment"]
 
 # Entry, segment, first frame, count, digest of the seal: a million segments are to fit into memory.
 _SEAL: Final = struct.Struct(">QQQQ32s")
@@ -69,6 +69,37 @@ class SessionLeaves:
                 self.gone = index, entry.kind, entry.wall
             case _:
                 pass
+
+
+class Sound(Protocol):
+    """Says whether what was read holds."""
+
+    @property
+    def sound(self) -> bool:
+        """Nothing is wrong with it."""
+        ...
+
+
+class Logged(Protocol):
+    """What a recording is held against: a whole ledger, or what a bundle has of one."""
+
+    @property
+    def since(self) -> int:
+        """When it begins, ns."""
+        ...
+
+    @property
+    def reading(self) -> Sound:
+        """How reading it went."""
+        ...
+
+    def of(self, session: str) -> SessionLeaves | None:
+        """Give what it says of a session, or None where it says nothing."""
+        ...
+
+    def read(self) -> bool:
+        """Read what has come since; says whether anything has."""
+        ...
 
 
 class LedgerIndex:
@@ -140,7 +171,7 @@ class LedgerIndex:
 class LedgerCheck:
     """The levels `logged` and `complete` of one recording; segments come in their order."""
 
-    def __init__(self, report: Report, index: LedgerIndex) -> None:
+    def __init__(self, report: Report, index: Logged) -> None:
         self._report = report
         self._index = index
         self._leaves = index.of(report.session) or SessionLeaves()

@@ -19,7 +19,17 @@ from recgate.ledger.note import Vkey
 from recgate.recording.cose import key_id
 from recgate.recording.succession import MAX_SUCCESSIONS, Succession, read_succession
 
-__all__ = ["TRUST_NAME", "Trust", "TrustFile", "fingerprint", "moment", "read_trust", "statements_in"]
+__all__ = [
+    "MAX_TRUST",
+    "TRUST_NAME",
+    "Trust",
+    "TrustFile",
+    "fingerprint",
+    "moment",
+    "read_trust",
+    "statements_in",
+    "statements_of",
+]
 
 TRUST_NAME: Final = "trust.json"
 MAX_TRUST: Final = 2 << 20  # bytes; a key takes 200, a statement 800
@@ -121,10 +131,11 @@ class Trust:
                 waiting.append(new)
 
     @classmethod
-    def load(cls, *paths: Path, beside: Iterable[Path] = ()) -> Trust:
+    def load(cls, *paths: Path, beside: Iterable[Path] = (), also: Iterable[bytes] = ()) -> Trust:
         """Read one or more files. Raises `ConfigurationError` for what cannot be read or is not a trust file.
 
-        Of the files `beside` a store nothing is believed but what keys of `paths` have signed: who follows them.
+        Of the files `beside` a store nothing is believed but what keys of `paths` have signed: who follows them. So are
+        the statements in `also`, wherever they are from.
         """
         files = [read_trust(path) for path in paths]
         keys = [(file.gateway, key) for file in files for key in file.keys]
@@ -135,7 +146,7 @@ class Trust:
             for kid, wall in file.retired.items():
                 trust.retire(kid, wall)
         statements = dict.fromkeys(statement for file in files for statement in file.successions)
-        trust.follow([*statements, *(each for path in beside for each in statements_in(path))])
+        trust.follow([*statements, *also, *(each for path in beside for each in statements_in(path))])
         return trust
 
 
@@ -156,6 +167,14 @@ def statements_in(path: Path) -> tuple[bytes, ...]:
     try:
         return read_trust(path).successions
     except ConfigurationError:
+        return ()
+
+
+def statements_of(data: bytes) -> tuple[bytes, ...]:
+    """Give the statements in the bytes of a trust file that nobody vouches for: none where it is not one."""
+    try:
+        return _parse(data).successions
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, LedgerDamaged):
         return ()
 
 

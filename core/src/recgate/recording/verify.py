@@ -18,7 +18,7 @@ from recgate.recipients.keyring import NOBODY, Keyring
 from recgate.recording.chain import SIDE_NAMES
 from recgate.recording.contents import ContentsCheck
 from recgate.recording.directory import HEADER_NAME, is_session
-from recgate.recording.ledgered import LedgerCheck, LedgerIndex
+from recgate.recording.ledgered import LedgerCheck, Logged
 from recgate.recording.reader import Archive, Readable
 from recgate.recording.report import Answer, Problem, Report, Status
 from recgate.recording.seal import End, Header, Seal, read_header, read_seal
@@ -53,7 +53,7 @@ def verify_session(
     journal: Path | None = None,
     contents: bool = True,
     keyring: Keyring = NOBODY,
-    ledger: LedgerIndex | None = None,
+    ledger: Logged | None = None,
 ) -> Report:
     """Verify one recording.
 
@@ -79,7 +79,7 @@ def _verify(
     journal: Path | None,
     contents: bool,
     keyring: Keyring,
-    ledger: LedgerIndex | None,
+    ledger: Logged | None,
 ) -> tuple[Report, bool]:
     """Verify it once; says as well whether the ledger lacked something."""
     report = Report(session)
