@@ -58,8 +58,8 @@ With recgate (free software, Python):
 
     recgate verify THIS-FILE --trust trust.json
 
-Without it: the program contrib/verifier/recgate_verifier.py of its source has less than 400 lines, shares
-no code with the gateway, and needs two well-known Python libraries:
+Without it: the program contrib/verifier/recgate_verifier.py of its source is one file that shares no code
+with the gateway, and needs two well-known Python libraries (whole recordings, not single frames):
 
     python recgate_verifier.py --trust trust.json THIS-FILE
 
