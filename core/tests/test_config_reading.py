@@ -153,23 +153,6 @@ targets:
     ]
 
 
-@pytest.mark.parametrize(
-    ("section", "text", "expected"),
-    [
-        (
-            "recording",
-            "recording: {store: {mem: {}}, retention: {default: 4d}}",
-            "recording.retention: this build does",
-        ),
-    ],
-)
-def test_what_is_not_enforced_is_refused_and_never_ignored(section, text, expected):
-    (found,) = problems(without(section) + text + "\n")
-
-    assert expected in found
-    assert "Remove it until it does." in found
-
-
 def somebody(number: int) -> Identity:
     """Always the same keys: they are part of the names of tests, which several processes must agree on."""
     return Identity.parse(encode("rgkey", b"\x01" + bytes([number]) * 32))

@@ -51,7 +51,7 @@ def _event_at(function: ast.expr) -> int | None:
     match function:
         case ast.Attribute(value=ast.Name(id="Words"), attr="of"):
             return 0
-        case ast.Attribute(attr="emit") | ast.Name(id="acted"):
+        case ast.Attribute(attr="emit") | ast.Name(id="acted" | "Words"):
             return 0
         case ast.Name(id="admit" | "write_line"):
             return 1

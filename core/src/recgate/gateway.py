@@ -50,6 +50,7 @@ from recgate.pump import Pump
 from recgate.readiness import Readiness
 from recgate.recording.plan import ledger_plan
 from recgate.recording.service import RecordingService
+from recgate.retention.keeping import Keeper
 from recgate.sansio.asks import Denied
 from recgate.session import Session
 from recgate.surveying import Surveys
@@ -184,6 +185,7 @@ class Gateway:
             services.start_soon(self.witnesses.run)
             self.background = services
             self._owe(self.config.digest, PROCESS)
+            services.start_soon(Keeper(self).run)
             try:
                 async with self.recording:
                     await self._serve(task_status)

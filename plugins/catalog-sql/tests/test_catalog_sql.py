@@ -238,3 +238,11 @@ def test_a_place_that_cannot_be_is_said_with_a_remedy(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RecgateError, match="set catalog: sql: file:"):
         plugin.recgate_stores(config(tmp_path / "file"))
+
+
+def test_a_purged_session_is_forgotten_and_no_other(catalog):
+    fill(catalog, ROW, replace(ROW, id="0190-bb"))
+    catalog.purge(ROW.id)
+    catalog.purge(ROW.id)
+    assert catalog.get(ROW.id) is None
+    assert ids(catalog.find(SessionFilter())) == ["0190-bb"]

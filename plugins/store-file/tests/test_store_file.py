@@ -258,3 +258,38 @@ def test_check_says_that_something_is_in_its_place(store):
     store.root.write_bytes(b"")
     with pytest.raises(RecordingFailed, match="File exists"):
         store.check()
+
+
+def test_a_deleted_recording_leaves_nothing_behind_and_others_alone(store):
+    gone, kept = sorted(new_session_id() for _ in range(2))
+    for session in (gone, kept):
+        store.put(session, "header.cbor", b"header")
+        store.put(session, "000001.seg", b"one")
+        store.seal(session)
+    store.delete(gone)
+    store.delete(gone)
+    assert store.objects(gone) == []
+    assert list(store.sessions()) == [kept]
+    assert store.get(kept, "000001.seg") == b"one"
+    store.delete(kept)
+    assert list(store.root.rglob("*")) == []
+    assert store.root.is_dir()
+
+
+def test_what_cannot_be_deleted_is_said(store, monkeypatch):
+    session = new_session_id()
+    store.put(session, "header.cbor", b"header")
+    monkeypatch.setattr(os, "rmdir", _refused)
+    with pytest.raises(RecordingFailed, match="so it was not removed"):
+        store.delete(session)
+
+
+def test_only_sessions_are_deleted(store, tmp_path):
+    (tmp_path / "recordings" / "x").mkdir(parents=True)
+    with pytest.raises(RecordingFailed, match="not a session id"):
+        store.delete("../recordings/x")
+    assert (tmp_path / "recordings" / "x").is_dir()
+
+
+def _refused(*_: object, **__: object) -> None:
+    raise OSError(30, "Read-only file system")

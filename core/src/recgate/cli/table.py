@@ -15,6 +15,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "config": ("recgate.cli.config", "config", "Check the configuration, or print its JSON Schema."),
     "connect": ("recgate.cli.connect", "connect", "Bring a target to a local port, by your sign-in."),
     "demo": ("recgate.cli.demo", "demo", "Start a gateway with real targets behind it, to try it out."),
+    "erase": ("recgate.cli.retention", "erase", "Erase a recording, visibly."),
     "export": ("recgate.cli.export", "export", "Write a recording as asciicast, csv or jsonl."),
     "index": ("recgate.cli.index", "index", "Index recordings that are sealed to you."),
     "keys": (
@@ -41,6 +42,11 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
         "recgate.cli.requests",
         "requests",
         "What waits for approval; approve, deny, or ask for access.",
+    ),
+    "retention": (
+        "recgate.cli.retention",
+        "retention",
+        "How long recordings are kept, and what keeps one longer.",
     ),
     "search": ("recgate.cli.search", "search", "Search over all recordings."),
     "serve": ("recgate.cli.serve", "serve", "Run the gateway."),

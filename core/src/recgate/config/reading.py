@@ -17,7 +17,7 @@ from recgate.config.listeners import default_listeners, read_listeners
 from recgate.config.marks import read_yaml
 from recgate.config.masks import read_masks
 from recgate.config.policies import read_policies
-from recgate.config.problems import KeyPath, Problems, suggestion
+from recgate.config.problems import Problems, suggestion
 from recgate.config.sections import (
     Configuration,
     GatewaySettings,
@@ -29,7 +29,7 @@ from recgate.config.sections import (
 from recgate.config.targets import read_targets
 from recgate.plugins import Registry
 
-__all__ = ["APPROVALS", "SECTIONS", "UNENFORCED", "read_configuration"]
+__all__ = ["APPROVALS", "SECTIONS", "read_configuration"]
 
 T = TypeVar("T")
 
@@ -42,11 +42,6 @@ SECTIONS: Final = (
     "gateway", "listeners", "identity", "vaults", "targets", "policies", "masks", "approvals", "recording",
     "catalog", "search", "observers", "plugins", "log", "limits",
 )  # fmt: skip
-
-# Keys that are promised and not enforced by this build: ignoring one would be a silent yes.
-UNENFORCED: Final[dict[KeyPath, str]] = {
-    ("recording", "retention"): "retention",
-}
 
 
 def read_configuration(
@@ -86,7 +81,6 @@ class _Reading:
                 )
         read = self.entries
         recording = self._mapping("recording")
-        self._refuse_unenforced(recording)
         gateway, keys = self._gateway()
         identity = read.entry_list(self.data.get("identity", DEFAULT_IDENTITY), "identity")
         self._refuse_collisions(identity)
@@ -150,13 +144,6 @@ class _Reading:
             return  # an entry is wrong by itself: the numbers would not be those of the file
         for n, key, wrong, remedy in collisions([(entry.word, entry.options) for entry in identity]):
             self.problems.add(("identity", n, identity[n].word, key), wrong, remedy)
-
-    def _refuse_unenforced(self, recording: dict[str, object]) -> None:
-        for path, what in UNENFORCED.items():
-            holder = recording if path[0] == "recording" else self.data
-            value = holder.pop(str(path[-1]), None)
-            if value and value != "discard":  # `originals: discard` is what happens anyway
-                self.problems.add(path, f"this build does not enforce {what}", "Remove it until it does")
 
 
 def _present(value: T | None) -> T:

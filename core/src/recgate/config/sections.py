@@ -20,6 +20,7 @@ from recgate.recipients.bech import BadText
 from recgate.recipients.escrow import MAX_HOLDERS, MIN_THRESHOLD
 from recgate.recipients.keys import Recipient
 from recgate.recipients.wrapping import MAX_RECIPIENTS
+from recgate.retention.rules import RetentionRules
 
 __all__ = [
     "AccessOnRequest",
@@ -37,6 +38,7 @@ __all__ = [
     "MetricsOptions",
     "PluginEntry",
     "RecordingSettings",
+    "RetentionSettings",
     "SignInDemand",
     "TargetKeys",
     "TargetSettings",
@@ -166,6 +168,20 @@ class OriginalsSettings(Settings):
         return tuple(Recipient.parse(text) for text in self.seal_to)
 
 
+class RetentionSettings(Settings):
+    """`recording: {retention: …}` — how long recordings are kept after their end; what is not said is kept for good."""
+
+    default: Wait | None = None
+    labels: dict[str, dict[str, Wait]] = Field(
+        default={}, description="by the name and the value of a target's label, in place of the default"
+    )
+
+    @property
+    def rules(self) -> RetentionRules:
+        """The same as a value that decides."""
+        return RetentionRules(self.default, self.labels)
+
+
 class RecordingSettings(Settings):
     """`recording:` without its store, which is `Configuration.store`.
 
@@ -178,6 +194,7 @@ class RecordingSettings(Settings):
         backlog: bytes that may wait for the store before nothing more is read.
         witnesses: who vouches for the ledger's heads.
         witness_silence: what is done when one of them does not.
+        retention: how long recordings are kept; for good, unless it says otherwise.
     """
 
     durability: Literal["written", "synced"] = "written"
@@ -192,6 +209,7 @@ class RecordingSettings(Settings):
     backlog: Size = 1 << 30
     witnesses: Annotated[tuple[WitnessSettings, ...], Field(max_length=16)] = ()
     witness_silence: SilenceSettings = SilenceSettings()
+    retention: RetentionSettings = RetentionSettings()
 
     @model_validator(mode="before")
     @classmethod

@@ -223,6 +223,10 @@ class LedgerCheck:
     def conclude(self, *, pending: bool, ended: bool) -> None:
         """Look for what is in the ledger and not here. `pending`: more is in the journal; `ended`: an end is here."""
         report, leaves = self._report, self._leaves
+        if leaves.gone is not None:
+            self._lawfully_gone(leaves.gone, ended=ended)
+            self._levels(pending=pending)
+            return
         for number in sorted(set(self._seals) - self._seen):
             entry, first, count, _ = self._seals[number][0]
             what = f"missing: the ledger has it (entry {entry}, frames {first} to {first + count - 1})"
@@ -236,11 +240,6 @@ class LedgerCheck:
         if leaves.aborted is not None and leaves.closed is None:
             entry, reason = leaves.aborted
             report.found(Status.INCOMPLETE, "the end", f"given up: {reason} (entry {entry})", "complete")
-        if leaves.gone is not None:
-            entry, kind, wall = leaves.gone
-            self._altered(
-                report.session, f"is here, though the ledger says it went by {kind} at {moment(wall)}"
-            )
         if ended and leaves.closed is None and leaves.opened is not None and not self._owed:
             self._owed.append((self._last, "the end", "the ledger does not know that it ended"))
         for number, where, what in self._owed:
@@ -249,6 +248,19 @@ class LedgerCheck:
             if self._index.reading.sound and not (pending and number in (0, self._last)):
                 report.found(Status.UNKNOWN, where, what, "logged")
         self._levels(pending=pending)
+
+    @property
+    def gone(self) -> bool:
+        """Say whether the ledger says that it was removed."""
+        return self._leaves.gone is not None
+
+    def _lawfully_gone(self, gone: tuple[int, str, int], *, ended: bool) -> None:
+        """It was removed, and something of it is here: a copy, what has lost its key, or what is being removed."""
+        report, (entry, kind, wall) = self._report, gone
+        left = "its files are here" if ended else f"{report.segments} of {len(self._seals)} segments are here"
+        report.reason = f"{kind} at {moment(wall)} (entry {entry}); {left}"
+        if report.status in (Status.COMPLETE, Status.RECOVERED):
+            report.status = Status.ERASED
 
     def absent(self, *, pending: bool) -> bool:
         """Say what it means that the store has nothing of it; tells whether the ledger has an explanation."""

@@ -346,7 +346,9 @@ class _Check:
     def conclude(self, *, pending: bool) -> None:
         """Look at the end, and at what it says of completeness."""
         report = self.report
-        if self.end is None:
+        if self.end is None and self.logged is not None and self.logged.gone:
+            pass  # what is left of a recording that was removed ends anywhere
+        elif self.end is None:
             behind = f"behind frame {report.frames - 1}" if report.frames else "from frame 0 on"
             if pending:
                 what = f"it goes on {behind}; it is live, or waits for the sweeper"

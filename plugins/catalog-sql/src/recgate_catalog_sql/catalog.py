@@ -98,6 +98,14 @@ class SqlCatalog:
         except errors.SQLAlchemyError as exc:
             raise self._failed(exc) from exc
 
+    def purge(self, session: str) -> None:
+        """Forget a session. Idempotent. Raises `RecgateError` when the database cannot."""
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(sa.delete(sessions).where(sessions.c.id == session))
+        except errors.SQLAlchemyError as exc:
+            raise self._failed(exc) from exc
+
     def close(self) -> None:
         """Let go of files and connections."""
         self._engine.dispose()

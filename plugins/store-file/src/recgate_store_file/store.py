@@ -132,6 +132,36 @@ class FileStore(RecordingDirectory):
         except OSError as error:
             raise self._complaint(error) from error
 
+    def delete(self, session: str) -> None:
+        """Remove a recording for good, and directories that it leaves empty. Idempotent. Raises `RecordingFailed`."""
+        directory = self.dated(session)
+        try:
+            if directory.is_dir():
+                os.chmod(directory, _OPEN_DIRECTORY)
+                for entry in sorted(
+                    os.listdir(directory), reverse=True
+                ):  # the header last: a rest is seen as one
+                    (directory / entry).unlink()
+                _sync_directory(directory)
+                directory.rmdir()
+            self._tidy(directory.parent)
+        except OSError as error:
+            raise self._complaint(error, "so it was not removed") from error
+
+    def _tidy(self, directory: Path) -> None:
+        """Sync what something was removed from, and remove the day, month and year that are empty."""
+        while directory != self.root and directory.is_dir():
+            _sync_directory(directory)
+            try:
+                directory.rmdir()
+            except OSError as error:
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                    return
+                raise
+            directory = directory.parent
+        if directory.is_dir():
+            _sync_directory(directory)
+
     def check(self) -> None:
         """Raise `RecordingFailed` unless an object could be stored now."""
         root = self.root
