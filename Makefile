@@ -51,6 +51,8 @@ demo: $(STAMP)/requirements-demo ## a gateway with a real PostgreSQL and SSH tar
 	$(BIN)/recgate demo $(if $(CHECK),--check)
 
 .PHONY: test
+# A thousand commands are started: none of them compiles anew what the one before it has compiled.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: $(STAMP)/requirements-test $(STAMP)/npm-oidc $(STAMP)/c2sp lint ## lint, then every test, against real servers and clients
 	.ci/debian-packages -f tests/debian.txt
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
