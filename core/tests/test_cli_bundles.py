@@ -158,3 +158,32 @@ def test_bundles_are_known_by_either_end(tmp_path, bundle):
     assert is_bundle(str(tmp_path / "first"))
     (tmp_path / "none").write_bytes(b"no bundle")
     assert not is_bundle(str(tmp_path / "none"))
+
+
+def broken_signature(data: bytes) -> bytes:
+    """Change one letter in the middle of the signature that a note ends with."""
+    return data[:-20] + (b"B" if data[-20:-19] == b"A" else b"A") + data[-19:]
+
+
+def wrong_hash(data: bytes) -> bytes:
+    magic, index, first, rest = data.split(b"\n", 3)
+    return b"\n".join((magic, index, (b"B" if first[:1] == b"A" else b"A") + first[1:], rest))
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "change", "what"),
+    [
+        (("ledger/proofs/",), wrong_hash, "does not prove that entry"),
+        (("ledger/proofs/",), broken_signature, "leads to another head"),
+        (("ledger/proofs/", "ledger/checkpoint"), broken_signature, "is not over this text"),
+    ],
+)
+def test_a_proof_counts_only_under_the_head_that_the_ledgers_key_signed(made, bundle, prefixes, change, what):
+    def changed(objects):
+        for name in [name for name in objects if name.startswith(prefixes)]:
+            objects[name] = change(objects[name])
+
+    row = verified(rewritten(bundle, changed), "--trust", made.data / "trust.json", status=1)
+    assert row["status"] == "altered"
+    assert what in str(row["problems"])
+    assert row["levels"]["logged"] == "failed"
