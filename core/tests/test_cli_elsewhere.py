@@ -257,5 +257,6 @@ def test_nothing_that_is_typed_is_on_the_gateways_disk_once_it_is_sealed(sealed)
     files = [path for path in sealed.data.rglob("*") if path.is_file()]
     assert len(files) > 10
     for path in files:
-        content = path.read_bytes()
-        assert not [word for word in words if word in content], path
+        # What an auditor looked for is told in the audit trail, in their own words.
+        lines = [line for line in path.read_bytes().split(b"\n") if b'"recordings.searched"' not in line]
+        assert not [word for word in words if word in b"\n".join(lines)], path
