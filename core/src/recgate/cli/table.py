@@ -37,6 +37,11 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
         "policy",
         "Look at rules before they decide: what is odd, what they would stop.",
     ),
+    "reconcile": (
+        "recgate.cli.reconcile",
+        "reconcile",
+        "Hold a target's own log against what was recorded.",
+    ),
     "replay": ("recgate.cli.replay", "replay", "Play a recording in this terminal."),
     "requests": (
         "recgate.cli.requests",
