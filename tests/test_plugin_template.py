@@ -36,9 +36,9 @@ def run(*command: str | Path, cwd: Path, site: Path | None = None) -> str:
 
 
 def contents(directory: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(directory)): path.read_text() for path in directory.rglob("*") if path.is_file()
-    }
+    """Every file that was written; its own tests, when they ran, have left compiled ones beside them."""
+    found = (path for path in directory.rglob("*") if path.is_file() and path.parent.name != "__pycache__")
+    return {str(path.relative_to(directory)): path.read_text() for path in found}
 
 
 @pytest.fixture(scope="module")
