@@ -58,6 +58,12 @@ select string_agg(what, ' ' order by what) from (
   union all select 'database ' || datname from pg_database where datname = 'keepdb') as found
 """
 
+# What is not lost when it changes, and yet would change what the next attack finds.
+_AROUND = """
+select string_agg(oid::text || ' ' || proname || ' ' || pronamespace, ' ' order by oid)
+  from pg_proc where oid >= 16384
+"""
+
 
 @dataclass(frozen=True)
 class Attack:
@@ -162,6 +168,7 @@ class House:
         self.token = self.gate.token("alice")
         self.renew()
         self.intact = self.state("verbs")
+        self._whole = self._around
 
     def close(self) -> None:
         """Let go of the superuser's connection."""
@@ -200,6 +207,7 @@ class House:
             if "public.victim/r" in found:
                 rows = connection.execute("select id, n from victim order by id").fetchall()
                 found += f" {rows}"
+            self._around = connection.execute(_AROUND.encode()).fetchone()
         return found + (" marker" if self.marker.exists() else "")
 
     def oid(self, database: str) -> Callable[[str], int]:
@@ -226,6 +234,6 @@ class House:
         with self.through(target, "verbs", attack.encoding) as client:
             heard = client.say(attack.said(str(self.marker), self.oid("verbs")))
         left = self.state("verbs")
-        if left != self.intact:
+        if left != self.intact or self._around != self._whole:
             self.renew()
         return heard, left
