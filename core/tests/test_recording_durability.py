@@ -193,14 +193,15 @@ async def test_what_is_large_is_synced_in_place_and_not_written_twice(maker, mon
         synced, written = [], []
         fdatasync, pwrite = os.fdatasync, os.pwrite
         monkeypatch.setattr("os.fdatasync", lambda fd: (synced.append(name_of(fd)), fdatasync(fd))[1])
-        monkeypatch.setattr("os.pwrite", lambda *call: (written.append(call), pwrite(*call))[1])
+        monkeypatch.setattr("os.pwrite", lambda *call: (written.append(name_of(call[0])), pwrite(*call))[1])
         journal.append(CLIENT, "F", b"x" * 1_100_000)
         journal.append(CLIENT, "F", b"in part 2")
         async with trio.open_nursery() as waiting:
             waiting.start_soon(commit.wait, journal)
             waiting.start_soon(commit.wait, journal)
-        assert synced == ["000001.part", "000002.part"]
-        assert written == []
+        # The log's second file is made in its own time, and that may be now.
+        assert [name for name in synced if not name.startswith("2.log")] == ["000001.part", "000002.part"]
+        assert [name for name in written if not name.startswith("2.log")] == []
         assert journal.unsettled == 0
     released(journal)
 
