@@ -126,9 +126,14 @@ class Attacker:
         assert reading.sound, reading.findings
         return found
 
-    def rewrite(self, change: Callable[[Entry, bytes], bytes | None], *, keep: Sequence[str] = ()) -> None:
+    def rewrite(
+        self, change: Callable[[Entry, bytes], bytes | list[bytes] | None], *, keep: Sequence[str] = ()
+    ) -> None:
         """Make the ledger anew with every entry as `change` gives it, or without it, and all heads signed anew."""
-        entries = [new for old in self.entries() if (new := change(read_entry(old), old)) is not None]
+        entries: list[bytes] = []
+        for old in self.entries():
+            new = change(read_entry(old), old)
+            entries += new if isinstance(new, list) else [new] if new is not None else []
         kept = {name: self.tree.root / f"kept-{name}" for name in keep}
         for name, place in kept.items():
             shutil.copytree(self.tree.ledger / name, place)
@@ -145,22 +150,33 @@ class Attacker:
         ledger.append(entries)
         ledger.publish()
 
-    def relogged(self, session: str) -> Callable[[Entry, bytes], bytes | None]:
-        """Give a change that makes the leaves of a session stand for what its recording is now."""
+    def relogged(self, session: str) -> Callable[[Entry, bytes], bytes | list[bytes] | None]:
+        """Give a change that makes the leaves of a session stand for what its recording is now.
+
+        That may have fewer or more segments than were logged: what is put in the place of a sealed recording was
+        cut by time, too.
+        """
         header, segments, raw = self.header(session), self.segments(session), session_bytes(session)
 
-        def change(entry: Entry, old: bytes) -> bytes | None:
+        logged = 0
+
+        def change(entry: Entry, old: bytes) -> bytes | list[bytes] | None:
+            nonlocal logged
             if entry.session != raw:
                 return old
             match entry.kind:
                 case "open":
                     return pack_entry("open", entry.wall, raw, header.opened, entry.bytes("who"))
                 case "seal":
-                    return self.seal_entry(segments[entry.number("segment") - 1], entry.wall)
+                    logged = entry.number("segment")
+                    if logged > len(segments):
+                        return None
+                    return self.seal_entry(segments[logged - 1], entry.wall)
                 case "close":
                     last = segments[-1]
                     frames = last.seal.first + last.seal.count
-                    return pack_entry("close", entry.wall, raw, len(segments), frames, last.seal_digest)
+                    end = pack_entry("close", entry.wall, raw, len(segments), frames, last.seal_digest)
+                    return [*(self.seal_entry(each, entry.wall) for each in segments[logged:]), end]
                 case _:
                     return old
 
