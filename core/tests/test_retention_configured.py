@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +10,7 @@ import trio
 
 from core.tests.recorded import EXTRA, SQL, Archive
 from recgate import config as configuration
+from recgate.errors import RecordingFailed
 from recgate.ids import session_bytes
 from recgate.keys import GatewayKeys
 from recgate.ledger.acts import Actor, Acts
@@ -70,3 +72,28 @@ def test_without_rules_and_book_the_keeper_opens_nothing(tmp_path):
     house = House(tmp_path)
     trio.run(Keeper(house).go_round)  # type: ignore[arg-type]
     assert (house.events, house.removals) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "error", [RecordingFailed("full"), sqlite3.OperationalError("locked"), OSError("gone")]
+)
+def test_a_round_that_fails_ends_no_gateway_and_the_next_one_finishes_it(tmp_path, monkeypatch, error):
+    house = House(tmp_path, "recording: {retention: {default: 1ms}}\n")
+
+    def broken(_):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(house.registry.search, "purge", broken)
+        trio.run(Keeper(house).go_round)  # type: ignore[arg-type]
+    assert {kind for kind, _ in house.events} == {"retention.failed"}
+    assert set(house.registry.store.sessions()) == {house.session, house.other}
+
+    house.events.clear()
+    trio.run(Keeper(house).go_round)  # type: ignore[arg-type]
+    assert sorted(house.events) == sorted(
+        ("recording.removed", each) for each in (house.session, house.other)
+    )
+    assert list(house.registry.store.sessions()) == []
+    house.registry.catalog.close()
+    house.registry.search.close()

@@ -10,7 +10,7 @@ import structlog
 import trio
 
 from recgate.errors import RecgateError
-from recgate.retention.book import Removal, RetentionFailed
+from recgate.retention.book import Removal
 from recgate.retention.configured import BOOK_FILE, remover_of
 from recgate.retention.removing import KEEPER, Due, Remover, due
 
@@ -71,18 +71,25 @@ class Keeper:
                 return
             found = due_now(gateway.config, remover)
             while (each := await trio.to_thread.run_sync(next, found, None)) is not None:
-                why = why_removed(each)
-                try:
-                    removal = await trio.to_thread.run_sync(
-                        remover.remove, each.session, "retention", KEEPER, why
-                    )
-                except RetentionFailed as error:  # held in this very moment: that one stays, the others go
-                    self._gateway.audit.emit("retention.failed", session=each.session, reason=str(error))
-                else:
-                    self._removed(removal)
+                await self._remove(remover, each)
+        except Exception as error:  # noqa: BLE001 - whatever a store, catalog or index raises waits for the next round; sessions go on (law 7)
+            self._failed(error)
+
+    async def _remove(self, remover: Remover, each: Due) -> None:
+        """Remove one; where that cannot be, the next round tries it again, and the others go."""
+        why = why_removed(each)
+        try:
+            removal = await trio.to_thread.run_sync(remover.remove, each.session, "retention", KEEPER, why)
         except RecgateError as error:
-            log.error("retention.failed", error=str(error))
-            self._gateway.audit.emit("retention.failed", reason=str(error))
+            self._failed(error, session=each.session)
+        else:
+            self._removed(removal)
+
+    def _failed(self, error: Exception, **facts: str) -> None:
+        known = isinstance(error, RecgateError)
+        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        log.error("retention.failed", reason=reason, exc_info=None if known else error, **facts)
+        self._gateway.audit.emit("retention.failed", reason=reason, **facts)
 
     def _removed(self, removal: Removal) -> None:
         self._gateway.audit.emit(removal.words.event, **removal.words.fields)

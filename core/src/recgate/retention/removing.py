@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
 
-from recgate.errors import RecordingDamaged
+from recgate.errors import RecordingDamaged, RecordingFailed
 from recgate.ids import session_bytes
 from recgate.providers import Catalog, RecordingStore, SearchIndex, SessionRow
 from recgate.recording.segment import read_segment
@@ -136,5 +136,5 @@ def _last_seal(store: RecordingStore, session: str) -> float | None:
     segments = [name for name in store.objects(session) if name.endswith(".seg")]
     try:
         return read_segment(store.get(session, segments[-1])).seal.wall / 1e9 if segments else None
-    except (RecordingDamaged, KeyError):
+    except (RecordingDamaged, RecordingFailed, KeyError):
         return None
